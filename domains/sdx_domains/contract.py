@@ -1,0 +1,236 @@
+"""The words everyone speaks: Picture, Option, Proposal, Verdict, Order, Domain.
+
+Every value is frozen and closed: an unknown field is an error. Numbers that cross a border carry their
+unit in the name (`range_nm`, `heading_deg`, `valid_for_s`). A domain (ship, farm, medicine) subclasses
+Picture and Option, and implements Domain; nothing outside its folder changes.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from importlib.metadata import entry_points
+from typing import Any, Literal, Protocol
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Language = Literal["en", "ko"]
+VerdictKind = Literal["accept", "clip", "reject", "fallback", "timeout", "override"]
+Source = Literal["model", "fallback", "human", "guard"]
+
+
+class Closed(BaseModel):
+    """Base of every value here: frozen, no unknown fields."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Reading(Closed):
+    """One measurement as it arrived. Domains subclass it."""
+
+    t_s: float
+    """Time of the measurement, seconds on the plant's clock."""
+    source: str
+    """Where it came from: "ais", "radar", "gnss", "csv", "simulator"."""
+
+
+class Fault(Closed):
+    """Something wrong that was seen and survived: bad input, stale data, a limit near."""
+
+    t_s: float
+    kind: str
+    """Short machine word, e.g. "nmea_checksum", "position_jump", "duplicate_mmsi"."""
+    detail: str
+    """What was wrong, with the value, and what was done about it."""
+
+
+class Picture(Closed):
+    """The situation as computed from readings: facts only, never asked of a model."""
+
+    schema_version: str = "0"
+    domain: str
+    t_s: float
+    """Seconds on the plant's clock."""
+    salience: str = ""
+    """Changes when the situation changed enough that a new decision is worth taking at once."""
+    faults: tuple[Fault, ...] = ()
+
+    @property
+    def id(self) -> str:
+        """Content hash: same facts, same id."""
+        return digest(self.model_dump(mode="json"))
+
+
+class Option(Closed):
+    """One action that is possible now, already simulated. Ids are short and unique in their set ("A".."Z", "A2"..)."""
+
+    id: str
+    label: str
+    """What it does, in a few words of the field, English."""
+    setpoints: Mapping[str, float]
+    """What the equipment would be told, unit in the key, e.g. {"heading_deg": 30.0, "speed_kn": 12.0}."""
+    flags: tuple[str, ...] = ()
+    """Rules that it would break, e.g. "R15 crosses ahead of T1". Empty = allowed."""
+
+
+class Understanding(Closed):
+    """What the model takes one thing in the picture to be (a target ship, a zone, a finding)."""
+
+    subject: str
+    kind: str
+    role: str
+    rules: tuple[str, ...] = ()
+
+
+class Proposal(Closed):
+    """The answer of whoever decides. `option_id` None means: abstain, leave it to the fallback."""
+
+    option_id: str | None
+    understanding: tuple[Understanding, ...] = ()
+    reason: str = ""
+    confidence: float = Field(1.0, ge=0.0, le=1.0)
+    needs_human: bool = False
+    source: Source = "model"
+
+
+class Order(Closed):
+    """What leaves for the equipment. Never built except by a domain's `assure` or `fallback_order`."""
+
+    domain: str
+    setpoints: Mapping[str, float]
+    issued_s: float
+    valid_for_s: float = Field(gt=0)
+    source: Source
+    picture_id: str
+    option_id: str = ""
+    label: str = ""
+
+    @property
+    def id(self) -> str:
+        """Content hash; approvals and idempotent actuation are bound to it."""
+        return digest(self.model_dump(mode="json"))
+
+    def expired(self, now_s: float) -> bool:
+        return now_s > self.issued_s + self.valid_for_s or now_s < self.issued_s - 1.0
+
+
+class Verdict(Closed):
+    """What assurance says of a proposal. `order` is there for accept, clip, fallback and override only."""
+
+    kind: VerdictKind
+    picture_id: str
+    reasons: tuple[str, ...] = ()
+    """Why, one sentence each; rule numbers first where a rule decided."""
+    margins: Mapping[str, float] = Field(default_factory=dict)
+    """How far from each limit, unit in the key, e.g. {"cpa_nm": 0.31}. Negative = violated."""
+    order: Order | None = None
+
+    @property
+    def id(self) -> str:
+        return digest(self.model_dump(mode="json"))
+
+
+class Passage(Closed):
+    """A piece of rule or document, with its address."""
+
+    id: str
+    """Address that is cited: "R15", "R17(a)(ii)"."""
+    title: str
+    text: str
+    source: str
+
+
+class Perceiver(Protocol):
+    """Readings in, picture out; holds tracks and encounter locks between calls. One per process."""
+
+    def take(self, readings: Sequence[Reading], now_s: float) -> Picture:
+        """Fold in the readings (any order, possibly hostile) and return the picture at now_s. Never raises on bad readings: they become faults."""
+        ...
+
+
+class Plant(Protocol):
+    """Equipment and its surroundings: the simulator, seen from outside."""
+
+    @property
+    def t_s(self) -> float: ...
+
+    @property
+    def done(self) -> bool: ...
+
+    def readings(self) -> Sequence[Reading]:
+        """What the sensors gave since the last call."""
+        ...
+
+    def apply(self, order: Order) -> None: ...
+
+    def step(self, dt_s: float) -> None: ...
+
+
+class Domain(Protocol):
+    """What the graph, the guard and the pipeline need of a domain. All pure but `perceiver` and `plant`."""
+
+    name: str
+
+    def perceiver(self) -> Perceiver: ...
+
+    def options(self, picture: Any) -> Sequence[Any]:
+        """What is possible now, each rolled out, pruned to what is worth showing; deterministic."""
+        ...
+
+    def recall(self, picture: Any) -> Sequence[Passage]:
+        """Rules that apply to this picture, from the domain's own knowledge files."""
+        ...
+
+    def messages(self, picture: Any, options: Sequence[Any], passages: Sequence[Passage], language: Language) -> list[dict[str, str]]:
+        """The prompt, as OpenAI chat messages; outside text in it is data."""
+        ...
+
+    def answer_schema(self, picture: Any, options: Sequence[Any]) -> dict[str, Any]:
+        """JSON schema that the model's answer must follow; option ids and subjects are enumerated."""
+        ...
+
+    def read_answer(self, text: str, picture: Any, options: Sequence[Any]) -> Proposal:
+        """Parse the model's answer. Raises ValueError that says what was wrong."""
+        ...
+
+    def assure(self, picture: Any, options: Sequence[Any], proposal: Proposal) -> Verdict:
+        """Schema, semantics (rules fit classes, numbers equal the picture), then forward simulation."""
+        ...
+
+    def check(self, picture: Any, order: Order) -> Verdict:
+        """Is this standing order still safe from here? Fast: called on every guard tick."""
+        ...
+
+    def fallback(self, picture: Any, options: Sequence[Any]) -> Verdict:
+        """The best option by rule and margin, deterministic; kind "fallback", order always there."""
+        ...
+
+    def describe(self, picture: Any, language: Language) -> str:
+        """The situation in words; every number is taken from the picture."""
+        ...
+
+    def question(self, picture: Any, text: str, language: Language) -> list[dict[str, str]]:
+        """Chat messages that ask the model a person's question about the present situation."""
+        ...
+
+    def plant(self, scenario: str, seed: int) -> Plant:
+        """A simulated plant in a named scenario. KeyError with the known names if there is none such."""
+        ...
+
+
+def digest(value: object) -> str:
+    """First 16 hex digits of the SHA-256 of canonical JSON."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def domain_names() -> list[str]:
+    """Installed domains: entry points of the group "sdx.domains"."""
+    return sorted(point.name for point in entry_points(group="sdx.domains"))
+
+
+def load_domain(name: str) -> Domain:
+    """The named domain. KeyError names the installed ones."""
+    for point in entry_points(group="sdx.domains", name=name):
+        domain: Domain = point.load()()
+        return domain
+    raise KeyError(f"no domain {name!r}; installed: {', '.join(domain_names()) or 'none'}")

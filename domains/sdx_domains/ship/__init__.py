@@ -1,0 +1,1 @@
+"""Ship navigation: AIS and own-ship data in, a COLREG manoeuvre out. Start at domain.py."""

@@ -1,0 +1,1 @@
+"""From examples to a deployable model: tokenizer, training, evaluation, export. Start at recipe.py."""

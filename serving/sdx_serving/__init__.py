@@ -1,0 +1,1 @@
+"""Models as processes: engines that speak the OpenAI HTTP protocol. Start at engine.py."""
