@@ -86,7 +86,7 @@ def test_port_and_starboard_mirror_each_other(turn: float, speed: float, dt: flo
         right, left = step(right, turn, speed, SHIP, dt), step(left, -turn, speed, SHIP, dt)
     assert right.north_m == pytest.approx(left.north_m, abs=1e-6)
     assert right.east_m == pytest.approx(-left.east_m, abs=1e-6)
-    assert (right.heading_deg + left.heading_deg) % 360.0 == pytest.approx(0.0, abs=1e-6) or speed == 0.0
+    assert (right.heading_deg + left.heading_deg + 180.0) % 360.0 == pytest.approx(180.0, abs=1e-6)
 
 
 def test_full_rudder_turns_harder_than_the_autopilot_may() -> None:
