@@ -9,6 +9,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from importlib.metadata import entry_points
+from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -217,6 +218,22 @@ class Domain(Protocol):
         ...
 
 
+class Benched(Domain, Protocol):
+    """A domain that brings scenario suites and a scorer: what `sdx bench` runs."""
+
+    def suite(self, name: str, seed: int, count: int | None = None, folder: Path | None = None) -> Sequence[Any]:
+        """The cases of a suite. KeyError with the known names; ValueError for a bad file in `folder`."""
+        ...
+
+    def plant_of(self, case: Any, seed: int) -> Plant: ...
+
+    def score(self, case: Any, plant: Any) -> Any:
+        """One case, scored on the plant's ground truth: a pydantic value."""
+        ...
+
+    def summarise(self, scores: Sequence[Any]) -> dict[str, Any]: ...
+
+
 def digest(value: object) -> str:
     """First 16 hex digits of the SHA-256 of canonical JSON."""
     text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
@@ -228,9 +245,9 @@ def domain_names() -> list[str]:
     return sorted(point.name for point in entry_points(group="sdx.domains"))
 
 
-def load_domain(name: str) -> Domain:
+def load_domain(name: str) -> Benched:
     """The named domain. KeyError names the installed ones."""
     for point in entry_points(group="sdx.domains", name=name):
-        domain: Domain = point.load()()
+        domain: Benched = point.load()()
         return domain
     raise KeyError(f"no domain {name!r}; installed: {', '.join(domain_names()) or 'none'}")

@@ -1,0 +1,145 @@
+"""A suite of scenarios in closed loop: every case an episode, scored on ground truth, summed up with intervals.
+
+Cases are independent and run side by side in `workers` processes; with a model each worker starts an engine of
+its own, so that a result does not depend on what another case asked meanwhile.
+"""
+
+import logging
+import os
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from contextlib import ExitStack
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from sdx_agents.episode import Decider, Episode, agent_decider, planner_decider
+from sdx_domains.contract import load_domain
+
+Ablation = Literal["none", "model", "guard"]
+"""none: model and guard. model: without the model, the planner decides. guard: without the guard, the model's word is the order."""
+VERDICTS = ("accept", "clip", "reject", "fallback", "timeout")
+Progress = Callable[[int, int, dict[str, Any]], None]
+
+
+@dataclass(frozen=True)
+class SuiteRun:
+    """What to run. `model`: None or "none" = no model, "embedded", a GGUF path, or an OpenAI-compatible URL."""
+
+    suite: str
+    domain: str = "ship"
+    seed: int = 0
+    count: int | None = None
+    folder: Path | None = None
+    model: str | None = "embedded"
+    ablate: Ablation = "none"
+    workers: int = 2
+    language: str = "en"
+
+    @property
+    def with_model(self) -> bool:
+        return self.ablate != "model" and self.model not in (None, "none")
+
+
+def run_suite(run: SuiteRun, progress: Progress | None = None) -> dict[str, Any]:
+    """Run every case; the result is the JSON of `sdx bench`. KeyError for an unknown suite, with the known ones."""
+    started = time.perf_counter()
+    domain = load_domain(run.domain)
+    total = len(domain.suite(run.suite, run.seed, run.count, run.folder))
+    results: dict[int, tuple[Any, dict[str, Any]]] = {}
+    for index, score, row in _rows(run, total):
+        results[index] = (score, row)
+        if progress is not None:
+            progress(len(results), total, row)
+    rows = [results[index][1] for index in sorted(results)]
+    summary = domain.summarise([results[index][0] for index in sorted(results)])
+    verdicts = {kind: sum(row["verdicts"][kind] for row in rows) for kind in VERDICTS}
+    decided = sum(verdicts[kind] for kind in ("accept", "clip", "reject", "timeout"))
+    summary |= {
+        "verdicts": verdicts,
+        "accept_rate": round(verdicts["accept"] / decided, 4) if decided else None,
+        "decisions": decided,
+        "decision_s_p50": _quantile([s for row in rows for s in row["latencies_s"]], 0.5),
+        "decision_s_p95": _quantile([s for row in rows for s in row["latencies_s"]], 0.95),
+        "wall_s": round(time.perf_counter() - started, 1),
+    }
+    for row in rows:
+        del row["latencies_s"]
+    model = run.model if run.with_model else "none"
+    head = {"suite": run.suite, "seed": run.seed, "model": model, "ablate": run.ablate, "commit": commit(), "cores": os.cpu_count()}
+    return {**head, "cases": rows, "summary": summary}
+
+
+def _rows(run: SuiteRun, total: int) -> Iterator[tuple[int, Any, dict[str, Any]]]:
+    workers = max(1, min(run.workers, total))
+    if workers == 1:
+        with ExitStack() as stack:
+            decide = _decider(run, stack)
+            for index in range(total):
+                yield run_case(run, index, decide)
+        return
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_start_worker, initargs=(run,)) as pool:
+        for future in as_completed([pool.submit(_case_in_worker, run, index) for index in range(total)]):
+            yield future.result()
+
+
+_worker: dict[str, Any] = {}
+
+
+def _start_worker(run: SuiteRun) -> None:
+    logging.disable(logging.INFO)
+    _worker["stack"] = ExitStack()
+    _worker["decide"] = _decider(run, _worker["stack"])
+
+
+def _case_in_worker(run: SuiteRun, index: int) -> tuple[int, Any, dict[str, Any]]:
+    return run_case(run, index, _worker["decide"])
+
+
+def _decider(run: SuiteRun, stack: ExitStack) -> Decider:
+    """The planner, or an agent with an engine that lives as long as `stack`."""
+    domain = load_domain(run.domain)
+    if not run.with_model:
+        return planner_decider(domain)
+    from sdx_agents.graph import Agent
+    from sdx_serving.llama_cpp import open_chat
+
+    chat = stack.enter_context(open_chat(run.model or "embedded"))
+    return agent_decider(Agent(domain, chat), run.language)
+
+
+def run_case(run: SuiteRun, index: int, decide: Decider) -> tuple[int, Any, dict[str, Any]]:
+    """One case: (index, score, row of the result)."""
+    domain = load_domain(run.domain)
+    case = domain.suite(run.suite, run.seed, run.count, run.folder)[index]
+    plant = domain.plant_of(case, run.seed)
+    episode = Episode(domain, plant, decide, guarded=run.ablate != "guard")
+    for _ in episode.run():
+        pass
+    score = domain.score(case, plant)
+    row = score.model_dump(mode="json") | {
+        "verdicts": {kind: episode.verdicts[kind] for kind in VERDICTS},
+        "decision_s_p95": _quantile(episode.latencies_s, 0.95),
+        "latencies_s": [round(s, 4) for s in episode.latencies_s],
+    }
+    return index, score, row
+
+
+def _quantile(values: list[float], q: float) -> float | None:
+    return round(float(np.quantile(values, q)), 4) if values else None
+
+
+def commit() -> str:
+    """Commit of the code that runs, "+" when changed; "unknown" outside a checkout."""
+    try:
+        here = Path(__file__).parent
+        sha = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=here, capture_output=True, text=True, check=True).stdout.strip()
+        dirty = subprocess.run(["git", "status", "--porcelain", "-uno"], cwd=here, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+    return sha + ("+" if dirty else "")

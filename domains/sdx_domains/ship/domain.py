@@ -1,0 +1,90 @@
+"""The ship domain as the graph, the guard and the pipeline see it: contract.Domain, wired to this folder's modules."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from sdx_domains.contract import Language, Order, Passage, Proposal, Verdict
+from sdx_domains.ship import assurance, language, prompting
+from sdx_domains.ship.options import all_options, shown_options
+from sdx_domains.ship.perceive import ShipPerceiver
+from sdx_domains.ship.picture import OwnShipParameters, ShipOption, ShipPicture
+from sdx_domains.ship.recall import passages
+from sdx_domains.ship.scenarios import Scenario, scenario, suite
+from sdx_domains.ship.scoring import CaseScore, score, summarise
+from sdx_domains.ship.simulator.world import ShipWorld
+
+
+class ShipDomain:
+    """See contract.Domain for what each method promises. Stateless; perceivers and plants hold the state."""
+
+    name = "ship"
+
+    def __init__(self, parameters: OwnShipParameters | None = None) -> None:
+        self.parameters = parameters or OwnShipParameters()
+
+    def perceiver(self) -> ShipPerceiver:
+        return ShipPerceiver(self.parameters)
+
+    def options(self, picture: ShipPicture) -> tuple[ShipOption, ...]:
+        return shown_options(picture, all_options(picture))
+
+    def recall(self, picture: ShipPicture) -> tuple[Passage, ...]:
+        return passages(picture)
+
+    def messages(
+        self, picture: ShipPicture, options: Sequence[ShipOption], passages: Sequence[Passage], language: Language
+    ) -> list[dict[str, str]]:
+        return prompting.messages(picture, options, passages, language)
+
+    def question(self, picture: ShipPicture, text: str, language: Language) -> list[dict[str, str]]:
+        return prompting.question_messages(picture, text, language)
+
+    def answer_schema(self, picture: ShipPicture, options: Sequence[ShipOption]) -> dict[str, Any]:
+        return prompting.answer_schema(picture, options)
+
+    def read_answer(self, text: str, picture: ShipPicture, options: Sequence[ShipOption]) -> Proposal:
+        return prompting.read_answer(text, picture, options)
+
+    def assure(self, picture: ShipPicture, options: Sequence[ShipOption], proposal: Proposal) -> Verdict:
+        return assurance.assure(picture, options, proposal)
+
+    def check(self, picture: ShipPicture, order: Order) -> Verdict:
+        return assurance.check(picture, order)
+
+    def fallback(self, picture: ShipPicture, options: Sequence[ShipOption]) -> Verdict:
+        return assurance.fallback(picture, options)
+
+    def describe(self, picture: ShipPicture, language_: Language) -> str:
+        return language.describe(picture, language_)
+
+    def advise(self, picture: ShipPicture, option: ShipOption, language_: Language) -> str:
+        return language.advise(picture, option, language_)
+
+    def load_picture(self, payload: Mapping[str, Any]) -> ShipPicture:
+        return ShipPicture.model_validate(payload)
+
+    def load_options(self, payload: Sequence[Mapping[str, Any]]) -> tuple[ShipOption, ...]:
+        return tuple(ShipOption.model_validate(item) for item in payload)
+
+    def plant(self, scenario_name: str, seed: int) -> ShipWorld:
+        return ShipWorld(scenario(scenario_name, seed), seed)
+
+    # what a benchmark needs
+
+    def suite(self, name: str, seed: int, count: int | None = None, folder: Path | None = None) -> list[Scenario]:
+        return suite(name, seed=seed, count=count, folder=folder)
+
+    def plant_of(self, case: Scenario, seed: int) -> ShipWorld:
+        return ShipWorld(case, seed)
+
+    def score(self, case: Scenario, plant: ShipWorld) -> CaseScore:
+        return score(case, plant.trace)
+
+    def summarise(self, scores: Sequence[CaseScore]) -> dict[str, Any]:
+        return summarise(list(scores))
+
+
+def ship_domain() -> ShipDomain:
+    """Entry point "ship" of the group sdx.domains."""
+    return ShipDomain()

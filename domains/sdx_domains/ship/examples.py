@@ -1,0 +1,158 @@
+"""Training rows: situations from simulated voyages, each with the answer that the planner and the picture give.
+
+    python -m sdx_domains.ship.examples 20 1000000        # twenty rows to look at
+
+Voyages are sailed by the deterministic planner, now and then by another allowed option, so that the rows hold
+the states in which a decision is asked for later. Seeds from TRAINING_SEED on; scenario suites use smaller ones.
+"""
+
+import json
+import random
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from sdx_domains.contract import Language, Proposal, Understanding
+from sdx_domains.ship import prompting
+from sdx_domains.ship.assurance import fallback
+from sdx_domains.ship.geometry import wrap180
+from sdx_domains.ship.language import reason
+from sdx_domains.ship.options import all_options, shown_options
+from sdx_domains.ship.perceive import ShipPerceiver
+from sdx_domains.ship.picture import ShipOption, ShipPicture
+from sdx_domains.ship.questions import ask
+from sdx_domains.ship.recall import passages
+from sdx_domains.ship.scenarios import Scenario, scenario, suite
+from sdx_domains.ship.simulator.world import ShipWorld
+
+TRAINING_SEED = 1_000_000
+KINDS = {"random": 0.64, "restricted": 0.12, "rogue": 0.12, "degraded": 0.12}
+QUIET_SHARE = 0.2
+"""Of pictures without any risk only this share becomes a row: they are easy and many."""
+QUESTION_SHARE = 0.3
+OTHER_OPTION_SHARE = 0.12
+DECIDE_EVERY_S = 60.0
+TICK_S = 5.0
+SAME_BEARING_DEG, SAME_RANGE_NM, SAME_COURSE_DEG, SAME_SPEED_KN = 3.0, 0.3, 3.0, 0.5
+"""A voyage is left out when every target starts this close to a benchmark case's."""
+
+
+def rows(count: int, seed: int = TRAINING_SEED, exclude: str = "") -> Iterator[dict[str, Any]]:
+    """Yield `count` rows {"messages", "meta"}. `exclude`: folder of DNV situation files whose geometry is left out too.
+
+    Raises ValueError for a seed that scenario suites may use.
+    """
+    if seed < TRAINING_SEED:
+        raise ValueError(f"seed {seed} belongs to the evaluation suites; take one from {TRAINING_SEED} on")
+    barred = [*suite("imazu"), *(suite("dnv", folder=Path(exclude)) if exclude else [])]
+    made, voyage = 0, seed
+    while made < count:
+        for row in _voyage_rows(voyage, barred):
+            yield row
+            made += 1
+            if made == count:
+                return
+        voyage += 1
+
+
+def _voyage_rows(seed: int, barred: list[Scenario]) -> Iterator[dict[str, Any]]:
+    rng = random.Random(seed)
+    kind = rng.choices(list(KINDS), weights=list(KINDS.values()))[0]
+    case = scenario(f"{kind}-{seed}", seed)
+    if any(same_geometry(case, other) for other in barred):
+        return
+    for index, (picture, options) in enumerate(voyage(case, seed, rng)):
+        quiet = all(target.encounter == "none" for target in picture.targets)
+        if quiet and rng.random() > QUIET_SHARE:
+            continue
+        language: Language = rng.choice(("en", "ko"))
+        meta = {"seed": seed, "index": index, "language": language, "case": case.name}
+        if rng.random() < QUESTION_SHARE:
+            question, answer, topic = ask(picture, language, rng)
+            chat = prompting.question_messages(picture, question, language)
+            yield {"messages": [*chat, {"role": "assistant", "content": answer}], "meta": {**meta, "task": "question", "topic": topic}}
+        else:
+            chat = prompting.messages(picture, options, passages(picture), language)
+            answer = prompting.write_answer(picture, teacher_proposal(picture, options, language))
+            yield {"messages": [*chat, {"role": "assistant", "content": answer}], "meta": {**meta, "task": "decide"}}
+
+
+def voyage(case: Scenario, seed: int, rng: random.Random) -> Iterator[tuple[ShipPicture, tuple[ShipOption, ...]]]:
+    """Sail a scenario; yield picture and shown options at each decision."""
+    world, perceiver = ShipWorld(case, seed), ShipPerceiver()
+    decided_s, salience = float("-inf"), ""
+    while not world.done:
+        picture = perceiver.take(world.readings(), world.t_s)
+        changed = picture.salience != salience and world.t_s - decided_s >= 15.0
+        if changed or world.t_s - decided_s >= DECIDE_EVERY_S * rng.uniform(0.7, 1.3):
+            decided_s, salience = world.t_s, picture.salience
+            options = shown_options(picture, all_options(picture))
+            yield picture, options
+            _sail(world, picture, options, rng)
+        for _ in range(round(TICK_S)):
+            world.step(1.0)
+
+
+def _sail(world: ShipWorld, picture: ShipPicture, options: tuple[ShipOption, ...], rng: random.Random) -> None:
+    order = fallback(picture, options).order
+    allowed = [option for option in options if not option.flags and option.min_cpa_nm >= picture.cpa_limit_nm]
+    if allowed and order is not None and rng.random() < OTHER_OPTION_SHARE:
+        other = rng.choice(allowed)
+        order = order.model_copy(update={"setpoints": other.setpoints, "option_id": other.id})
+    if order is not None:
+        world.apply(order)
+
+
+def teacher_proposal(picture: ShipPicture, options: tuple[ShipOption, ...], language: Language) -> Proposal:
+    """The answer to learn: the planner's option, the computed classes and rules, a reason from the picture's numbers."""
+    order = fallback(picture, options).order
+    chosen = next((option for option in options if order is not None and option.id == order.option_id), None)
+    if chosen is None:
+        raise ValueError(f"the fallback chose {order.option_id if order else None!r}, which is not among {[o.id for o in options]}")
+    short = chosen.min_cpa_nm < picture.cpa_limit_nm and any(target.stage > 0 for target in picture.targets)
+    doubtful = bool(chosen.flags) or short
+    close = bool(picture.targets) and chosen.min_cpa_nm < picture.cpa_limit_nm + 0.2
+    understanding = tuple(
+        Understanding(subject=target.label, kind=target.encounter, role=target.role, rules=target.rules)
+        for target in prompting.shown_targets(picture)
+    )
+    return Proposal(
+        option_id=chosen.id,
+        understanding=understanding,
+        reason=reason(picture, chosen, language),
+        confidence=0.4 if doubtful else 0.7 if close else 0.9,
+        needs_human=doubtful,
+    )
+
+
+def same_geometry(case: Scenario, other: Scenario) -> bool:
+    """Do the two start alike: as many targets, each near one of the other's in bearing, range, course and speed?"""
+    mine, theirs = _starts(case), _starts(other)
+    return len(mine) == len(theirs) and all(any(_near(a, b) for b in theirs) for a in mine)
+
+
+def _starts(case: Scenario) -> list[tuple[float, float, float, float]]:
+    """Per target: relative bearing (deg), range (NM), course relative to own (deg), speed (kn)."""
+    picture = ShipPerceiver().take(ShipWorld(case.model_copy(update={"sensing": type(case.sensing)()}), 0).readings(), 0.0)
+    return [(t.rel_bearing_deg, t.range_nm, wrap180(t.cog_deg - picture.own.heading_deg), t.sog_kn) for t in picture.targets]
+
+
+def _near(a: tuple[float, float, float, float], b: tuple[float, float, float, float]) -> bool:
+    return (
+        abs(wrap180(a[0] - b[0])) < SAME_BEARING_DEG
+        and abs(a[1] - b[1]) < SAME_RANGE_NM
+        and abs(wrap180(a[2] - b[2])) < SAME_COURSE_DEG
+        and abs(a[3] - b[3]) < SAME_SPEED_KN
+    )
+
+
+def main(argv: list[str] | None = None) -> int:
+    count, seed = ((argv or sys.argv[1:]) + ["5", str(TRAINING_SEED)])[:2]
+    for row in rows(int(count), int(seed)):
+        print(json.dumps(row, ensure_ascii=False))
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
