@@ -189,7 +189,9 @@ def pip(
     log_path = root / ".venv/setup.log"
     with (
         log_path.open("a", encoding="utf-8") as log,
-        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace", env=environment) as process,
+        subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace", env=environment
+        ) as process,
     ):
         assert process.stdout is not None
         for line in process.stdout:

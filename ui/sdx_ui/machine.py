@@ -41,7 +41,9 @@ class Check:
 def python(version: tuple[int, ...] = sys.version_info[:3]) -> Check:
     found = ".".join(str(part) for part in version)
     wanted = ".".join(str(part) for part in OLDEST_PYTHON)
-    return Check("python", version[:2] >= OLDEST_PYTHON, found, f"install Python {wanted} or newer, then `make run PYTHON=/path/to/python{wanted}`")
+    return Check(
+        "python", version[:2] >= OLDEST_PYTHON, found, f"install Python {wanted} or newer, then `make run PYTHON=/path/to/python{wanted}`"
+    )
 
 
 def venv() -> Check:
@@ -92,7 +94,9 @@ def port(number: int, host: str = "127.0.0.1") -> Check:
         try:
             probe.bind((host, number))
         except OSError as error:
-            return Check("port", False, f"{number} is taken ({error.strerror})", f"stop what listens there, or choose another: --port {number + 1}")
+            return Check(
+                "port", False, f"{number} is taken ({error.strerror})", f"stop what listens there, or choose another: --port {number + 1}"
+            )
     return Check("port", True, f"{number} is free")
 
 
