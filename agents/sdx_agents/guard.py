@@ -43,6 +43,7 @@ class _Held:
     order: Order
     verdict: Verdict
     salience: str
+    of_agent: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,18 +85,43 @@ class Guard:
 
     def offer(self, picture: Any, options: Sequence[Any], proposal: Proposal) -> Verdict:
         """Assure a proposal against the fresh picture; hold its order if accepted or clipped. Never raises."""
+        verdict = self.assure(picture, options, proposal)
+        self._hold(picture, verdict)
+        return verdict
+
+    def assure(self, picture: Any, options: Sequence[Any], proposal: Proposal) -> Verdict:
+        """As offer(), but holds nothing: what a human is asked to approve. Never raises."""
         if self._stopped is not None:
             return self._turned_down(picture, "reject", f"stopped: {self._stopped}; reset first")
         if self._human is not None:
             return self._turned_down(picture, "override", "a human has the con; release first")
         try:
-            verdict = self._domain.assure(picture, options, proposal)
+            return self._domain.assure(picture, options, proposal)
         except Exception as error:  # noqa: BLE001  whatever the domain raises, the guard goes on
             return self._turned_down(picture, "reject", f"assurance failed on this proposal: {type(error).__name__}: {error}")
-        if verdict.kind in ("accept", "clip") and verdict.order is not None:
-            self._held = _Held(verdict.order, verdict, _salience(picture))
-            self._why = "the agent's order was verified"
+
+    def hold(self, picture: Any, verdict: Verdict, now_s: float) -> Verdict:
+        """Hold the very order of an earlier assure(), if it is in time and still safe from here. Never raises.
+
+        Returns:
+            `verdict` itself when its order is held now; else the rejection that says why not.
+        """
+        if self._stopped is not None or self._human is not None:
+            return self._turned_down(picture, "reject", self._stopped or "a human has the con; release first")
+        if verdict.order is None or verdict.kind not in ("accept", "clip"):
+            return self._turned_down(picture, "reject", f"a verdict of kind {verdict.kind} has no order to hold")
+        if verdict.order.expired(now_s):
+            return self._turned_down(picture, "reject", f"the order expired {now_s - verdict.order.issued_s:.0f} s after it was made")
+        check = self._checked(picture, verdict.order)
+        if check.kind != "accept":
+            return check
+        self._hold(picture, verdict)
         return verdict
+
+    def _hold(self, picture: Any, verdict: Verdict) -> None:
+        if verdict.kind in ("accept", "clip") and verdict.order is not None:
+            self._held = _Held(verdict.order, verdict, _salience(picture), of_agent=True)
+            self._why = "the agent's order was verified"
 
     def tick(self, picture: Any | None, now_s: float, steady_s: float | None = None) -> GuardTick:
         """Decide what stands now. Call at 1-10 Hz. Never raises: a failure inside the domain ends in no order.
@@ -156,8 +182,7 @@ class Guard:
         if check is None:
             self._fall_back(picture)
         assert self._held is not None  # _fall_back raises when it finds nothing
-        mode: Mode = "fallback" if self._held.order.source == "fallback" else "agent"
-        return self._answer(self._held, mode, self._why, check)
+        return self._answer(self._held, "agent" if self._held.of_agent else "fallback", self._why, check)
 
     def _overridden(self, human: _Override, picture: Any, now_s: float) -> GuardTick | None:
         """The human's order, made on the first tick after override(); None when its time is over."""
@@ -185,19 +210,18 @@ class Guard:
         held = self._held
         if held is None:
             return None
-        of_agent = held.order.source != "fallback"
         if held.order.expired(now_s):
-            self._why = "the agent's order expired" if of_agent else self._why
+            self._why = "the agent's order expired" if held.of_agent else self._why
             return None
-        if of_agent and not self._alive(steady_s):
+        if held.of_agent and not self._alive(steady_s):
             self._why = f"the agent has been silent for more than {self._watchdog_s:g} s"
             return None
-        if not of_agent and (now_s - held.order.issued_s >= self._refresh_s or held.salience != _salience(picture)):
+        if not held.of_agent and (now_s - held.order.issued_s >= self._refresh_s or held.salience != _salience(picture)):
             return None
         check = self._checked(picture, held.order)
         if check.kind in ("accept", "fallback"):
             return check
-        if of_agent:
+        if held.of_agent:
             self._why = "the standing order is no longer safe: " + ("; ".join(check.reasons) or check.kind)
             return None
         return check if now_s - held.order.issued_s < FALLBACK_HOLD_S else None

@@ -193,6 +193,33 @@ def test_without_a_fresh_picture_nothing_is_said() -> None:
     assert stale.order is None and "3.1 s old" in stale.reason
 
 
+def test_an_approved_order_is_held_as_it_was_shown_or_not_at_all() -> None:
+    tank = Tank()
+    guard = Guard(tank)  # type: ignore[arg-type]
+    guard.agent_seen(0.0)
+    shown = guard.assure(picture(0.0), tank.options(picture(0.0)), Proposal(option_id="B"))
+    assert guard.tick(picture(0.1), 0.1).mode == "fallback", "what is only shown is not held"
+    assert guard.hold(picture(1.0, limit_m=3.0), shown, 1.0).kind == "reject"
+    assert "expired" in guard.hold(picture(91.0), shown, 91.0).reasons[0]
+    assert guard.hold(picture(2.0), shown, 2.0) is shown
+    assert guard.tick(picture(2.1), 2.1).order == shown.order
+    guard.stop("button")
+    assert guard.hold(picture(2.0), shown, 2.0).reasons == ("button",)
+    rejected = Verdict(kind="reject", picture_id="x", order=None)
+    guard.reset()
+    assert "no order to hold" in guard.hold(picture(2.0), rejected, 2.0).reasons[0]
+
+
+def test_an_order_of_the_planner_that_was_offered_counts_as_the_agents() -> None:
+    tank = Tank()
+    guard = Guard(tank)  # type: ignore[arg-type]
+    shown = guard.assure(picture(0.0), tank.options(picture(0.0)), Proposal(option_id="B"))
+    assert shown.order
+    guard.hold(picture(0.0), shown.model_copy(update={"order": shown.order.model_copy(update={"source": "fallback"})}), 0.0)
+    guard.agent_seen(0.0)
+    assert guard.tick(picture(1.0), 1.0).mode == "agent"
+
+
 @pytest.mark.parametrize("broken", ["options", "check", "fallback", "assure"])
 def test_a_domain_that_raises_never_takes_the_guard_down(broken: str) -> None:
     tank = Tank()
