@@ -15,9 +15,9 @@ depends on the step size (tests hold 0.1 s against 1 s).
 from math import ceil, cos, exp, radians, sin
 from typing import NamedTuple
 
+from sdx_domains.ship.geometry import KN_MS
 from sdx_domains.ship.picture import OwnShipParameters
 
-KN_MS = 1852.0 / 3600.0
 SUBSTEP_S = 0.25
 RATE_TIME_SHARE = 0.5
 """t_rate = this x T: the autopilot makes the hull answer twice as fast as it would by itself."""
@@ -79,20 +79,21 @@ def step_rudder(
     return _advance(state, 0.0, rudder_order_deg, speed_order_kn, parameters, dt_s, (0.0, 0.0, 0.0, 0.0))
 
 
-def _straight_on(state: MotionState, dt_s: float, current_n: float, current_e: float, wind_n: float, wind_e: float) -> MotionState:
-    """The exact track of a ship that neither turns nor changes speed."""
+def over_ground(
+    state: MotionState, current_n_ms: float = 0.0, current_e_ms: float = 0.0, wind_n_ms: float = 0.0, wind_e_ms: float = 0.0
+) -> tuple[float, float]:
+    """Velocity over ground (north, east), m/s: along the heading, with current and leeway. Arguments as in `step`."""
     heading = radians(state.heading_deg)
     c, s = cos(heading), sin(heading)
     speed = state.speed_kn * KN_MS
-    leeway = LEEWAY_SHARE * (wind_e * c - wind_n * s)
-    return MotionState(
-        state.north_m + (speed * c - leeway * s + current_n) * dt_s,
-        state.east_m + (speed * s + leeway * c + current_e) * dt_s,
-        state.heading_deg,
-        state.speed_kn,
-        0.0,
-        0.0,
-    )
+    leeway = LEEWAY_SHARE * (wind_e_ms * c - wind_n_ms * s)
+    return speed * c - leeway * s + current_n_ms, speed * s + leeway * c + current_e_ms
+
+
+def _straight_on(state: MotionState, dt_s: float, current_n: float, current_e: float, wind_n: float, wind_e: float) -> MotionState:
+    """The exact track of a ship that neither turns nor changes speed."""
+    north_ms, east_ms = over_ground(state, current_n, current_e, wind_n, wind_e)
+    return MotionState(state.north_m + north_ms * dt_s, state.east_m + east_ms * dt_s, state.heading_deg, state.speed_kn, 0.0, 0.0)
 
 
 def _advance(
