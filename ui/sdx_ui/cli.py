@@ -1,0 +1,55 @@
+"""The `sdx` command: `sdx --help`. Groups are one file each in commands/; heavy packages load when a command runs."""
+
+import os
+import sys
+from collections.abc import Sequence
+
+import typer
+
+from sdx_ui.commands import bench, check, finetune, run, up
+
+app = typer.Typer(
+    name="sdx",
+    help="Agents that understand a situation, decide, explain and act under a safety layer.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command()(up.up)
+app.add_typer(run.app, name="run")
+app.add_typer(bench.app, name="bench")
+app.command()(run.replay)
+app.add_typer(finetune.app, name="finetune")
+app.command()(check.doctor)
+app.command()(check.version)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command. 0 only on success, 1 when it failed, 2 for wrong arguments, 130 when interrupted."""
+    try:
+        app(args=list(argv) if argv is not None else None, prog_name="sdx")
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else int(end.code is not None)
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
+    except Exception as error:  # the operator sees one line; a developer asks for the trace
+        if os.environ.get("SDX_DEBUG"):
+            raise
+        print(f"error: {in_words(error)} (SDX_DEBUG=1 shows the trace)", file=sys.stderr)
+        return 1
+    return 0
+
+
+def in_words(error: Exception) -> str:
+    """An exception as one line. KeyError's own text is the repr of its message."""
+    text = str(error.args[0]) if isinstance(error, KeyError) and error.args else str(error)
+    if isinstance(error, ModuleNotFoundError):
+        return f"{text}: this needs a package that is not installed; run `make test` once, or pip install it"
+    return text or type(error).__name__
+
+
+if __name__ == "__main__":
+    sys.exit(main())

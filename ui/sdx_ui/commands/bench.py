@@ -1,0 +1,77 @@
+"""sdx bench: suites of scenarios, and the speed of the parts."""
+
+import json
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+app = typer.Typer(no_args_is_help=True, help="Measure: suites of scenarios, and the speed of each part.")
+
+
+class Ablation(StrEnum):
+    """Why StrEnum: typer lists the choices and refuses others."""
+
+    none = "none"
+    model = "model"
+    guard = "guard"
+
+
+@app.command()
+def ship(
+    suite: Annotated[str, typer.Option(help="imazu, dnv, random, degraded, rogue or restricted")],
+    folder: Annotated[Path | None, typer.Option("--dir", help="folder with situation files, for dnv")] = None,
+    count: Annotated[int | None, typer.Option(min=1, help="how many cases, for the random suites")] = None,
+    seed: Annotated[int, typer.Option(help="seed of the cases and of the sensors' noise")] = 0,
+    model: Annotated[str, typer.Option(help="embedded, none, a GGUF file, or an OpenAI-compatible URL")] = "embedded",
+    ablate: Annotated[Ablation, typer.Option(help="leave out: model (the planner decides) or guard (nothing checks)")] = Ablation.none,
+    workers: Annotated[int, typer.Option(min=1, help="processes side by side")] = 2,
+    language: Annotated[str, typer.Option(help="en or ko")] = "en",
+    as_json: Annotated[bool, typer.Option("--json", help="the whole result as JSON on standard output")] = False,
+    plots: Annotated[Path | None, typer.Option(help="folder for a picture of the tracks of each case")] = None,
+) -> None:
+    """Run every case of a suite in closed loop and score it.
+
+    sdx bench ship --suite imazu
+
+    sdx bench ship --suite random --count 500 --ablate model --json > result.json
+    """
+    from sdx_agents.bench import SuiteRun, run_suite
+
+    run = SuiteRun(
+        suite=suite, seed=seed, count=count, folder=folder, model=model, ablate=ablate.value, workers=workers, language=language,
+        **({"plots": plots} if plots else {}),
+    )  # fmt: skip
+    result = run_suite(run, _show_progress)
+    print(file=sys.stderr)
+    if as_json:
+        print(json.dumps(result, indent=1))
+    else:
+        _print_suite(result)
+
+
+def _show_progress(done: int, total: int, row: dict[str, Any]) -> None:
+    end = "" if sys.stderr.isatty() else "\n"
+    print(f"\r{done}/{total} {row['case']}: min CPA {row['min_cpa_nm']:.2f} NM   ", end=end, file=sys.stderr, flush=True)
+
+
+def _print_suite(result: dict[str, Any]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title=f"{result['suite']}, seed {result['seed']}, model {result['model']}, commit {result['commit']}")
+    columns = [name for name, value in (result["cases"] or [{}])[0].items() if isinstance(value, (int, float, str))]
+    for column in columns:
+        table.add_column(column, justify="left" if column == "case" else "right")
+    for row in result["cases"]:
+        table.add_row(*(_cell(row.get(column)) for column in columns))
+    console = Console(width=max(120, Console().width))
+    console.print(table)
+    for name, value in result["summary"].items():
+        console.print(f"{name}: {_cell(value)}", highlight=False)
+
+
+def _cell(value: object) -> str:
+    return f"{value:.3f}".rstrip("0").rstrip(".") if isinstance(value, float) else str(value)

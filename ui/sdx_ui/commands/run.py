@@ -1,0 +1,71 @@
+"""sdx run, sdx replay: one run in simulated time or over recorded data; an earlier run again."""
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+app = typer.Typer(no_args_is_help=True, help="One run: a scenario in closed loop, or a recording.")
+
+
+@app.command()
+def ship(
+    scenario: Annotated[str | None, typer.Option(help="e.g. imazu-05, imazu-08b, random-17, or a situation file")] = None,
+    recording: Annotated[Path | None, typer.Option("--from", exists=True, dir_okay=False, help="NMEA 0183 / AIS file, or TANGO2 CSV")] = None,
+    own: Annotated[str | None, typer.Option(help="own ship for a recording without one: LAT,LON,HEADING,SPEED")] = None,
+    model: Annotated[str, typer.Option(help="embedded, none, a GGUF file, or an OpenAI-compatible URL")] = "embedded",
+    no_guard: Annotated[bool, typer.Option("--no-guard", help="whatever is proposed is carried out (simulation only)")] = False,
+    seed: Annotated[int, typer.Option(help="of the sensors' noise")] = 0,
+    language: Annotated[str, typer.Option(help="en or ko")] = "en",
+    as_json: Annotated[bool, typer.Option("--json", help="one JSON object per line on standard output")] = False,
+) -> None:
+    """Sail a scenario to its end, or describe and propose for what was recorded.
+
+    sdx run ship --scenario imazu-05
+
+    sdx run ship --from traffic.nmea --own 55.0,12.9,10,12
+    """
+    from sdx_ui import voyage
+
+    if (scenario is None) == (recording is None):
+        raise typer.BadParameter("give either --scenario or --from")
+    show = _print_json if as_json else _print_row
+    with voyage.decider(model, language) as decide:
+        if recording is not None:
+            for row in voyage.over_recording(recording, decide, language, voyage.parse_own(own)):
+                show(row)
+            return
+        assert scenario is not None
+        for row in voyage.through_scenario(scenario, seed, decide, guarded=not no_guard):
+            show(row)
+
+
+def _print_json(row: dict[str, Any]) -> None:
+    print(json.dumps(row, ensure_ascii=False), flush=True)
+
+
+def _print_row(row: dict[str, Any]) -> None:
+    """ "12:34  accept  alter course 30 deg to starboard  R15: ..." """
+    seconds = int(row.pop("t_s", 0))
+    kind = row.pop("kind")
+    words = "  ".join(f"{name}: {value}" for name, value in row.items() if value not in (None, "", [], ()))
+    print(f"{seconds // 60:3d}:{seconds % 60:02d}  {kind:9s} {words}", flush=True)
+
+
+def replay(
+    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="an audit file, e.g. runs/<time>/audit.jsonl")],
+    as_json: Annotated[bool, typer.Option("--json", help="the report as JSON on standard output")] = False,
+) -> None:
+    """Recompute every verdict and order of an audit file without the model, and compare bit for bit.
+
+    sdx replay runs/20260101-120000/audit.jsonl
+    """
+    import dataclasses
+
+    from sdx_agents.replay import replay as replay_file
+
+    report: Any = replay_file(file)
+    facts = dataclasses.asdict(report) if dataclasses.is_dataclass(report) and not isinstance(report, type) else report.model_dump(mode="json")
+    print(json.dumps(facts, indent=None if as_json else 1, ensure_ascii=False, default=str))
+    raise typer.Exit(0 if report.ok else 1)
