@@ -2,6 +2,7 @@
 
 import pytest
 from hypothesis import strategies as st
+
 from sdx_domains.ship.picture import Environment, OwnShip, Route, ShipOption, ShipPicture, Target, TargetOutcome
 
 ENCOUNTERS = {

@@ -6,6 +6,7 @@ from typing import get_args
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+
 from sdx_domains.contract import Language
 from sdx_domains.ship.language import (
     advise,
