@@ -16,7 +16,7 @@ from pydantic import Field, ValidationError
 
 from sdx_domains.contract import Closed, Language, Passage, Proposal, Understanding
 from sdx_domains.ship.geometry import wrap180
-from sdx_domains.ship.language import fmt_bearing, fmt_course, fmt_cpa, fmt_range, fmt_speed, fmt_tcpa
+from sdx_domains.ship.language import CPA_SHOWN_NM, fmt_bearing, fmt_course, fmt_cpa, fmt_range, fmt_speed, fmt_tcpa
 from sdx_domains.ship.picture import Encounter, Role, ShipOption, ShipPicture, Target
 from sdx_domains.ship.recall import addresses
 
@@ -70,11 +70,15 @@ def question_messages(picture: ShipPicture, text: str, language: Language) -> li
 
 def situation_lines(picture: ShipPicture) -> list[str]:
     own, route = picture.own, picture.route
-    parts = [f"own hdg {fmt_course(own.heading_deg)} spd {fmt_speed(own.sog_kn)} route {fmt_course(route.course_to_steer_deg)} {fmt_speed(route.planned_sog_kn)}"]
+    parts = [
+        f"own hdg {fmt_course(own.heading_deg)} spd {fmt_speed(own.sog_kn)} route {fmt_course(route.course_to_steer_deg)} {fmt_speed(route.planned_sog_kn)}"
+    ]
     if own.ordered_heading_deg is not None and own.ordered_speed_kn is not None:
         parts.append(f"ordered {fmt_course(own.ordered_heading_deg)} {fmt_speed(own.ordered_speed_kn)}")
     visibility = "restricted" if picture.environment.restricted_visibility else "good"
-    parts.append(f"visibility {visibility} {fmt_range(picture.environment.visibility_nm)} limit {fmt_cpa(picture.cpa_limit_nm)} ships {len(picture.targets)}")
+    parts.append(
+        f"visibility {visibility} {fmt_range(picture.environment.visibility_nm)} limit {fmt_cpa(picture.cpa_limit_nm)} ships {len(picture.targets)}"
+    )
     return [" ".join(parts), *(target_line(target) for target in shown_targets(picture))]
 
 
@@ -89,7 +93,8 @@ def target_line(target: Target) -> str:
 
 def option_line(option: ShipOption) -> str:
     flags = " ".join(sorted({flag.split()[0] for flag in option.flags})) or "ok"
-    return f"{option.id} {action(option)} cpa {fmt_cpa(option.min_cpa_nm)} delay {option.extra_time_s / 60:.1f} {flags}"
+    cpa = fmt_cpa(option.min_cpa_nm) if option.by_target and option.min_cpa_nm <= CPA_SHOWN_NM else "-"
+    return f"{option.id} {action(option)} cpa {cpa} delay {option.extra_time_s / 60:.1f} {flags}"
 
 
 def action(option: ShipOption) -> str:
