@@ -241,6 +241,8 @@ class ShipOption(Option):
     duration_s: float = 0.0
     kind: Literal["keep", "turn", "slow", "turn_slow", "stop", "resume", "hold"]
     min_cpa_nm: float
+    escape_cpa_nm: float | None = None
+    """For keep and hold: the smallest CPA if this stands two minutes more and the best allowed manoeuvre follows; else None."""
     by_target: tuple[TargetOutcome, ...] = ()
     extra_time_s: float = 0.0
     """Against following the route undisturbed."""
