@@ -1,0 +1,152 @@
+"""What each plan costs, and which is best: safety first, then the rules, then seamanship. Deterministic, no state.
+
+Cost in seconds of delay, in tiers far apart: danger of collision > a broken rule (so Rule 2(b) permits a departure exactly when
+nothing allowed stays out of danger) > passing inside the CPA limit > worst-case deviation of a target > margin, delay, changes.
+
+A target that cannot be kept outside the limit by any plan (it is inside already) counts by how much worse a plan is than the best.
+Keeping on towards a vessel that is not yet to be avoided (a stand-on vessel holds; a far give-way case may wait) is judged by
+whether a way out is left when the present order stands two minutes more.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sdx_domains.ship.lattice import STARTS_S, Plans, Reference
+from sdx_domains.ship.picture import ShipOption, ShipPicture
+from sdx_domains.ship.rollout import HORIZON_S, RollOut, roll_out
+from sdx_domains.ship.rules import Breach, action_due, breaches, engaged, manoeuvres, must_avoid
+
+Array = NDArray[np.float64]
+Mask = NDArray[np.bool_]
+
+DANGER_SHARE = 0.5
+"""Inside this share of the CPA limit there is danger of collision (0.25 NM at sea)."""
+NEAR_SHARE = 0.4
+"""A target that deviates by its worst case in the next minutes must not come inside this share of the limit."""
+MARGIN_NM = 0.05
+"""Beyond the limit, plus the target's own CPA uncertainty up to SIGMA_MARGIN_NM."""
+SIGMA_MARGIN_NM = 0.25
+FAR_RANGE_NM = 6.0
+"""A conflict with a vessel that is farther off, without risk yet, and later than FAR_S counts less: it will be seen to in its time."""
+FAR_S = 1200.0
+
+DANGER, BREACH, LIMIT, NEAR = 1e6, 1e5, 2e4, 1e4
+MARGIN_S_PER_NM = 1500.0
+NEW_ALTERATION_S, OTHER_SIDE_S, PORT_S, SLOWER_S, STOP_S, ROUND_S = 60.0, 600.0, 60.0, 150.0, 300.0, 240.0
+LATER_S = 45.0
+TURN_S_PER_DEG = 0.3
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """K plans worked out for one picture."""
+
+    plans: Plans
+    outcome: RollOut
+    moves_stand: Mask
+    """Holds the present order or follows the route at once."""
+    breaches: list[Breach]
+    short_nm: Array
+    """(K,) by how much the plan passes avoidably inside the limit, worst target; 0 = clear."""
+    danger_nm: Array
+    """(K,) likewise inside the danger distance."""
+    near_nm: Array
+    """(K,) likewise for the worst case of the next minutes."""
+    escape_cpa_nm: float | None
+    """Smallest CPA of the best allowed plan that first holds the present order for two minutes; None without such plans."""
+    cost: Array
+
+    def breached(self) -> Mask:
+        """(K,) breaks at least one rule."""
+        found = np.zeros(len(self.plans), dtype=np.bool_)
+        for breach in self.breaches:
+            found |= breach.mask
+        return found
+
+    def flags(self, k: int) -> tuple[str, ...]:
+        return tuple(breach.flag for breach in self.breaches if breach.mask[k])
+
+
+def evaluate(picture: ShipPicture, ref: Reference, plans: Plans, horizon_s: float = HORIZON_S, detail: int = 1) -> Evaluation:
+    """Roll the plans out and judge them. `plans` holds the whole lattice: what is feasible is told from it."""
+    outcome = roll_out(
+        picture, plans.course_deg, plans.speed_kn, plans.start_s, plans.duration_s, plans.before, horizon_s=horizon_s, detail=detail
+    )
+    found = breaches(picture, ref, plans, outcome)
+    broken = np.zeros(len(plans))
+    for breach in found:
+        broken += breach.mask
+    moves = manoeuvres(ref, plans)
+    limit = picture.cpa_limit_nm
+    reachable = _reachable(outcome.cpa_nm, limit)
+    weight = _weights(picture, outcome)
+    cpa, escape = _with_way_out(picture, ref, plans, outcome, moves.stands, broken, reachable)
+    short = (np.maximum(reachable - cpa, 0.0) * weight).max(axis=1, initial=0.0)
+    danger_at = np.minimum(DANGER_SHARE * limit, reachable)
+    danger = (np.maximum(danger_at - cpa, 0.0) * weight).max(axis=1, initial=0.0)
+    near_at = _reachable(outcome.near_nm, NEAR_SHARE * limit)
+    near = np.maximum(near_at - outcome.near_nm, 0.0).max(axis=1, initial=0.0)
+    wanted = limit + MARGIN_NM + np.minimum([t.cpa_sigma_nm for t in picture.targets], SIGMA_MARGIN_NM)
+    margin = (np.maximum(wanted - cpa, 0.0) * weight).sum(axis=1)
+    cost = DANGER * danger / max(DANGER_SHARE * limit, 0.01) + BREACH * broken + LIMIT * short / limit + NEAR * near / limit
+    cost = cost + MARGIN_S_PER_NM * margin + np.maximum(outcome.extra_time_s, 0.0) + _seamanship(ref, plans, moves.stands)
+    return Evaluation(plans, outcome, moves.stands, found, short, danger, near, escape, cost)
+
+
+def best(picture: ShipPicture, options: Sequence[ShipOption]) -> ShipOption:
+    """The option of least cost; among equals the smaller turn, then the first id. ValueError when there is none."""
+    if not options:
+        raise ValueError(f"no option to choose from in picture {picture.id}")
+    return min(options, key=lambda option: (option.cost, abs(option.turn_deg), option.id))
+
+
+def _reachable(distance: Array, wanted: float) -> Array:
+    """(T,) what a plan is held against: `wanted`, or the best that any plan attains where that is less."""
+    return np.minimum(wanted, distance.max(axis=0, initial=0.0))
+
+
+def _weights(picture: ShipPicture, outcome: RollOut) -> Array:
+    """(K, T) 1 for conflicts that count in full, less for far and late ones."""
+    far = np.array([not engaged(t) and t.range_nm > FAR_RANGE_NM for t in picture.targets], dtype=np.bool_)
+    late = np.interp(outcome.tcpa_s, [FAR_S, HORIZON_S], [1.0, 0.05])
+    return np.where(far, late, 1.0)
+
+
+def _with_way_out(
+    picture: ShipPicture, ref: Reference, plans: Plans, outcome: RollOut, stands: Mask, broken: Array, reachable: Array
+) -> tuple[Array, float | None]:
+    """CPA (K, T) that counts, and the escape's: for plans that stand on, targets not yet to be avoided count by the way out."""
+    later = (plans.start_s == STARTS_S[0]) & (broken == 0)
+    if not later.any() or not picture.targets:
+        return outcome.cpa_nm, None
+    worst = (outcome.cpa_nm - reachable).min(axis=1)
+    chosen = int(np.flatnonzero(later)[worst[later].argmax()])
+    way_out = outcome.cpa_nm[chosen]
+    may_wait = np.array([not action_due(t) for t in picture.targets], dtype=np.bool_)
+    no_risk = np.array([not engaged(t) for t in picture.targets], dtype=np.bool_)
+    held = stands & ((plans.duration_s > 0.0) | ref.on_route)
+    waits = np.where(held[:, None], may_wait, no_risk & (outcome.tcpa_s > FAR_S)) & stands[:, None]
+    return np.where(waits, np.maximum(outcome.cpa_nm, way_out), outcome.cpa_nm), float(way_out.min())
+
+
+def _seamanship(ref: Reference, plans: Plans, stands: Mask) -> Array:
+    """(K,) seconds that a change is worth avoiding: one bold alteration and back, no fidgeting, no other side."""
+    turn = (plans.course_deg - ref.held_deg + 180.0) % 360.0 - 180.0
+    offset = (plans.course_deg - ref.route_deg + 180.0) % 360.0 - 180.0
+    away = (ref.held_deg - ref.route_deg + 180.0) % 360.0 - 180.0
+    changed = ~stands
+    cost = np.where(changed, NEW_ALTERATION_S + TURN_S_PER_DEG * np.abs(offset), 0.0)
+    cost += np.where(changed & (abs(away) > 10.0) & (offset * away < 0.0), OTHER_SIDE_S, 0.0)
+    cost += np.where(changed & (turn < 0.0) & (offset < 0.0), PORT_S, 0.0)
+    cost += np.where(changed & (np.abs(offset) > 100.0), ROUND_S, 0.0)
+    slower = changed & (plans.speed_kn < 0.95 * ref.planned_kn)
+    cost += np.where(slower, SLOWER_S, 0.0) + np.where(slower & (plans.speed_kn < 1.0), STOP_S, 0.0)
+    return cost + np.where(plans.start_s > 0.0, LATER_S, 0.0)
+
+
+def duties(picture: ShipPicture) -> tuple[str, ...]:
+    """Labels of the targets that own ship must keep out of the way of."""
+    return tuple(target.label for target in picture.targets if must_avoid(target))

@@ -1,0 +1,152 @@
+"""What the Collision Regulations forbid of a manoeuvre, given each target's locked encounter, role and stage.
+
+Pure functions over arrays of K manoeuvres. A port or starboard alteration is judged against both the present order and the route:
+coming back to the route after an avoiding leg is no alteration for a vessel (whether it is safe, the roll-out says).
+
+Conflicting duties: a vessel that must keep out of the way of one and stand on for another keeps out of the way; Rule 17(a)(i)
+is then not held against her. Where nothing allowed keeps clear, Rule 2(b) permits the departure: that is decided in `planner`.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sdx_domains.ship.lattice import SAME_COURSE_DEG, SAME_SPEED_KN, Plans, Reference
+from sdx_domains.ship.limits import limits
+from sdx_domains.ship.picture import ShipPicture, Target
+from sdx_domains.ship.rollout import RollOut
+
+Mask = NDArray[np.bool_]
+
+AVOIDING_ROLES = ("give_way", "both_give_way", "r19")
+ACT_TCPA_MIN = 14.0
+"""A give-way vessel's action is due from here on: earlier than the latest (limits), so that one decision cycle fits in."""
+AHEAD_SHARE_CROSSING = 3.0
+"""Crossing ahead nearer than this many CPA limits breaks Rule 15."""
+AHEAD_SHARE_OVERTAKING = 1.5
+"""Cutting in ahead of an overtaken vessel, likewise (Rule 13(d))."""
+APPARENT_SPEED_SHARE = 0.5
+HELD_DEG, HELD_KN = 2.0, 0.5
+"""A stand-on vessel keeps her course and speed within these."""
+
+
+@dataclass(frozen=True, slots=True)
+class Breach:
+    """One prohibition for one target: which manoeuvres break it."""
+
+    rule: str
+    target: str
+    text: str
+    mask: Mask
+
+    @property
+    def flag(self) -> str:
+        return f"{self.rule} {self.text}"
+
+
+@dataclass(frozen=True, slots=True)
+class Manoeuvres:
+    """What the prohibitions look at. (K,) each."""
+
+    turn_deg: NDArray[np.float64]
+    """Against the present order, + to starboard."""
+    port: Mask
+    """To port of the present order and of the route."""
+    starboard: Mask
+    changes: Mask
+    """Neither holds the present order nor follows the route."""
+    apparent: Mask
+    stands: Mask
+    """Holds the present order or follows the route at once."""
+
+
+def manoeuvres(ref: Reference, plans: Plans) -> Manoeuvres:
+    turn = (plans.course_deg - ref.held_deg + 180.0) % 360.0 - 180.0
+    offset = (plans.course_deg - ref.route_deg + 180.0) % 360.0 - 180.0
+    resumes = (plans.duration_s <= 0.0) | ((np.abs(offset) <= SAME_COURSE_DEG) & (np.abs(plans.speed_kn - ref.planned_kn) <= SAME_SPEED_KN))
+    holds = (np.abs(turn) <= HELD_DEG) & (np.abs(plans.speed_kn - ref.held_kn) <= HELD_KN)
+    slowed = plans.speed_kn <= APPARENT_SPEED_SHARE * max(ref.held_kn, 0.1) + 0.01
+    stopped = plans.speed_kn <= APPARENT_SPEED_SHARE * max(ref.planned_kn, 0.1) + 0.01
+    return Manoeuvres(
+        turn_deg=turn,
+        port=~resumes & (turn < -HELD_DEG) & (offset < -SAME_COURSE_DEG),
+        starboard=~resumes & (turn > HELD_DEG) & (offset > SAME_COURSE_DEG),
+        changes=~(resumes | holds),
+        apparent=(np.abs(turn) >= limits().apparent_turn_deg - 1.0) | slowed | (stopped & (np.abs(offset) <= SAME_COURSE_DEG)),
+        stands=resumes | holds,
+    )
+
+
+def engaged(target: Target) -> bool:
+    """Is there a locked encounter that is not over?"""
+    return target.encounter != "none" and target.stage >= 1 and not target.past_and_clear
+
+
+def must_avoid(target: Target) -> bool:
+    return engaged(target) and target.role in AVOIDING_ROLES
+
+
+def action_due(target: Target) -> bool:
+    """Must own ship have begun to keep out of this target's way by now (Rules 8(a), 16), or may she no longer wait for it (17)?"""
+    if not engaged(target):
+        return False
+    if target.role == "stand_on":
+        return target.stage >= 3
+    if target.role not in AVOIDING_ROLES:
+        return False
+    early = 0.0 < target.tcpa_min <= ACT_TCPA_MIN
+    return target.stage >= 2 or early
+
+
+def breaches(picture: ShipPicture, ref: Reference, plans: Plans, outcome: RollOut) -> list[Breach]:
+    """Every prohibition that some of the manoeuvres break."""
+    moves = manoeuvres(ref, plans)
+    duty = any(must_avoid(target) for target in picture.targets)
+    found = [breach for j, target in enumerate(picture.targets) for breach in _for_target(picture, target, j, moves, outcome, duty)]
+    if any(engaged(target) and target.stage >= 2 for target in picture.targets):
+        small = moves.changes & ~moves.apparent
+        found.append(Breach("R8(b)", "", "not large enough to be readily apparent", small))
+    return [breach for breach in found if breach.mask.any()]
+
+
+def _for_target(picture: ShipPicture, target: Target, j: int, moves: Manoeuvres, outcome: RollOut, duty: bool) -> Iterator[Breach]:
+    if not engaged(target):
+        return
+    name, limit = target.label, picture.cpa_limit_nm
+    ahead = outcome.ahead_nm[:, j]
+    if must_avoid(target) and action_due(target):
+        late = moves.stands & (outcome.cpa_nm[:, j] < limit)
+        yield Breach("R19(d)" if target.role == "r19" else "R16", name, f"no early action for {name}", late)
+    if target.encounter == "head_on":
+        yield Breach("R14", name, f"port turn in a head-on meeting with {name}", moves.port)
+    elif target.encounter == "crossing_give_way":
+        yield Breach("R15", name, f"port turn for {name} on the starboard side", moves.port)
+        yield Breach("R15", name, f"crosses ahead of {name}", ahead < AHEAD_SHARE_CROSSING * limit)
+    elif target.encounter == "overtaking":
+        yield Breach("R13", name, f"cuts in ahead of {name}", ahead < AHEAD_SHARE_OVERTAKING * limit)
+    elif target.encounter in ("crossing_stand_on", "overtaken") and target.role == "stand_on":
+        yield from _stand_on(target, moves, duty)
+    elif target.encounter == "restricted_visibility":
+        yield from _restricted(target, moves)
+
+
+def _stand_on(target: Target, moves: Manoeuvres, duty: bool) -> Iterator[Breach]:
+    name = target.label
+    if target.stage <= 2 and not duty:
+        yield Breach("R17(a)(i)", name, f"does not keep course and speed for {name}", moves.changes)
+    if target.encounter == "crossing_stand_on" and target.rel_bearing_deg < 0.0 and target.kind == "power":
+        yield Breach("R17(c)", name, f"port turn for {name} on the port side", moves.port)
+
+
+def _restricted(target: Target, moves: Manoeuvres) -> Iterator[Breach]:
+    """Rule 19(d): nobody stands on."""
+    name = target.label
+    forward = abs(target.rel_bearing_deg) < 90.0
+    being_overtaken = forward and abs(target.aspect_deg) > limits().overtaking_sector_deg
+    if forward and not being_overtaken:
+        yield Breach("R19(d)(i)", name, f"port turn for {name} forward of the beam", moves.port)
+    elif not forward:
+        toward = moves.starboard if target.rel_bearing_deg > 0.0 else moves.port
+        yield Breach("R19(d)(ii)", name, f"turn toward {name} abeam or abaft the beam", toward)
