@@ -213,6 +213,14 @@ class Domain(Protocol):
         """Chat messages that ask the model a person's question about the present situation."""
         ...
 
+    def load_picture(self, payload: Mapping[str, Any]) -> Any:
+        """A picture from its own JSON, equal to the one that was dumped. ValueError (pydantic's) on anything else."""
+        ...
+
+    def load_options(self, payload: Sequence[Mapping[str, Any]]) -> Sequence[Any]:
+        """Options from their own JSON, equal to those that were dumped. ValueError (pydantic's) on anything else."""
+        ...
+
     def plant(self, scenario: str, seed: int) -> Plant:
         """A simulated plant in a named scenario. KeyError with the known names if there is none such."""
         ...

@@ -6,6 +6,8 @@ import shutil
 import socket
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.resources import files
 from pathlib import Path
 from typing import Self
@@ -128,6 +130,37 @@ class LlamaCpp:
     def chat(self) -> OpenAIChat:
         """A client of this engine."""
         return OpenAIChat(self.base_url, self.model.stem)
+
+
+@contextmanager
+def open_chat(
+    model: str = "embedded", n_ctx: int = 2048, n_threads: int = 1, api_key: str | None = None, log: Path | None = None
+) -> Iterator[OpenAIChat]:
+    """A client of the named model; an engine that had to be started for it ends with the block.
+
+    Args:
+        model: "embedded", a GGUF file, or the address of an OpenAI-compatible engine ("http://host:8000/v1", with "#name" for
+            an engine that serves several models).
+        n_ctx: for an engine that is started, context length in tokens.
+        n_threads: for an engine that is started, CPU threads.
+        api_key: for an address only.
+
+    Raises:
+        EngineError: the model is not there or cannot be served.
+    """
+    if model.startswith(("http://", "https://")):
+        address, _, name = model.partition("#")
+        with OpenAIChat(address, name or "default", api_key) as chat:
+            yield chat
+        return
+    try:
+        path = embedded_model_path() if model == "embedded" else Path(model).expanduser()
+    except FileNotFoundError as error:
+        raise EngineError(str(error)) from error
+    if not path.is_file():
+        raise EngineError(f"no model {model!r}: give `embedded`, a GGUF file, or an address like http://127.0.0.1:8000/v1")
+    with LlamaCpp(path, n_ctx=n_ctx, n_threads=n_threads, log=log) as engine, engine.chat() as chat:
+        yield chat
 
 
 def free_port(host: str = "127.0.0.1") -> int:

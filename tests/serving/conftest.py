@@ -29,7 +29,7 @@ def write_model(path: Path, seed: int) -> None:
     rng = np.random.default_rng(seed)
     tokens = [*byte_letters(), "Ġt", "<|im_start|>", "<|im_end|>"]
     writer = gguf.GGUFWriter(str(path), "qwen3")
-    writer.add_context_length(1024)
+    writer.add_context_length(8192)
     writer.add_embedding_length(WIDTH)
     writer.add_block_count(LAYERS)
     writer.add_feed_forward_length(FEED)
@@ -88,5 +88,5 @@ def engine(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterat
         pytest.skip("llama-cpp-python is not installed")
     from sdx_serving.llama_cpp import LlamaCpp
 
-    with LlamaCpp(tiny_model, n_ctx=1024, log=tmp_path_factory.mktemp("log") / "engine.log") as running:
+    with LlamaCpp(tiny_model, n_ctx=8192, log=tmp_path_factory.mktemp("log") / "engine.log") as running:
         yield running

@@ -17,7 +17,7 @@ import pytest
 
 from sdx_serving.client import DeadlineExceeded, EngineUnavailable, OpenAIChat, RequestRefused
 from sdx_serving.engine import EngineError
-from sdx_serving.llama_cpp import LlamaCpp, embedded_model_path
+from sdx_serving.llama_cpp import LlamaCpp, embedded_model_path, open_chat
 
 ASK = [{"role": "user", "content": "which option?"}]
 SCHEMA = {
@@ -59,15 +59,15 @@ def test_the_token_limit_is_told(chat: OpenAIChat) -> None:
 def test_a_late_answer_is_cancelled_and_frees_the_engine(chat: OpenAIChat) -> None:
     began = time.monotonic()
     with pytest.raises(DeadlineExceeded, match=r"within 0\.15 s"):
-        chat.complete(ASK, max_tokens=900, deadline_s=0.15)
+        chat.complete(ASK, max_tokens=8000, deadline_s=0.15)
     assert time.monotonic() - began < 0.6
     assert chat.complete(ASK, max_tokens=2, deadline_s=3.0).completion_tokens == 2
 
 
 def test_a_stream_keeps_its_deadline_too(chat: OpenAIChat) -> None:
     with pytest.raises(DeadlineExceeded):
-        list(chat.stream(ASK, max_tokens=900, deadline_s=0.15))
-    stream = chat.stream(ASK, schema=SCHEMA, max_tokens=900)
+        list(chat.stream(ASK, max_tokens=8000, deadline_s=0.15))
+    stream = chat.stream(ASK, schema=SCHEMA, max_tokens=8000)
     next(stream)
     stream.close()  # type: ignore[attr-defined]
     assert chat.complete(ASK, max_tokens=2, deadline_s=3.0).completion_tokens == 2
@@ -75,8 +75,8 @@ def test_a_stream_keeps_its_deadline_too(chat: OpenAIChat) -> None:
 
 @pytest.mark.parametrize("stream", [False, True])
 def test_a_prompt_too_long_is_refused_with_its_length(chat: OpenAIChat, stream: bool) -> None:
-    long = [{"role": "user", "content": "ship " * 1000}]
-    with pytest.raises(RequestRefused, match=r"take \d+ tokens, the context has 1024"):
+    long = [{"role": "user", "content": "ship " * 2000}]
+    with pytest.raises(RequestRefused, match=r"take \d+ tokens, the context has 8192"):
         list(chat.stream(long)) if stream else chat.complete(long)
 
 
@@ -110,7 +110,7 @@ def test_a_killed_engine_answers_again_within_seconds(engine: LlamaCpp, chat: Op
     def ask() -> None:
         try:
             while True:
-                chat.complete(ASK, max_tokens=900, deadline_s=20)
+                chat.complete(ASK, max_tokens=8000, deadline_s=20)
         except EngineUnavailable as error:
             failures.append(error)
 
@@ -189,3 +189,15 @@ def test_the_embedded_model_is_a_gguf_or_its_absence_is_explained() -> None:
         assert embedded_model_path().read_bytes()[:4] == b"GGUF"
     except FileNotFoundError as error:
         assert "sdx_serving/models" in str(error)
+
+
+def test_a_model_is_opened_by_file_or_by_address(engine: LlamaCpp, tiny_model: Path, tmp_path: Path) -> None:
+    with open_chat(str(tiny_model), log=tmp_path / "log") as chat:
+        by_file = chat.complete(ASK, schema=SCHEMA, max_tokens=120)
+        address = chat.base_url
+    with open_chat(engine.base_url) as chat:
+        assert chat.complete(ASK, schema=SCHEMA, max_tokens=120).text == by_file.text
+    with open_chat(address) as chat, pytest.raises(EngineUnavailable):
+        chat.complete(ASK, deadline_s=2)
+    with pytest.raises(EngineError, match="no model 'qwen': give"), open_chat("qwen"):
+        pass
