@@ -4,7 +4,7 @@ The class is taken once, at first risk of collision, and kept until the target i
 ship's avoiding turn never makes a head-on into a "crossing from port". Angles are degrees, `rel` ones signed.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from sdx_domains.ship.geometry import wrap180
@@ -66,7 +66,7 @@ class Bounds:
     size: float = 1.0
     """sqrt(own length / 100 m), 0.7-1.5: scales the action ranges."""
     own_length_nm: float = 100.0 / 1852.0
-    limits: Limits = limits()
+    limits: Limits = field(default_factory=limits)
 
     def action_range(self, reference_nm: float, relative_speed_kn: float) -> float:
         """A range of limits.yaml for this ship and closing speed: halved at most when the two close slowly."""
