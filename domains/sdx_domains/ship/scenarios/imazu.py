@@ -17,7 +17,7 @@ MEET_AFTER_H = 0.5
 
 @cache
 def _table() -> dict[str, list[tuple[float, float]]]:
-    return yaml.safe_load((files(__package__) / "imazu.yaml").read_text(encoding="utf-8"))
+    return yaml.safe_load((files("sdx_domains.ship.scenarios") / "imazu.yaml").read_text(encoding="utf-8"))
 
 
 def case_numbers() -> tuple[str, ...]:

@@ -51,8 +51,8 @@ class TargetStart(Closed):
     lon_deg: float = Field(ge=-180.0, le=180.0)
     heading_deg: float
     speed_kn: float = Field(ge=0.0, le=60.0)
-    length_m: float = Field(100.0, gt=0.0)
-    beam_m: float = Field(16.0, gt=0.0)
+    length_m: float = Field(default=100.0, gt=0.0)
+    beam_m: float = Field(default=16.0, gt=0.0)
     ship_type: int = 70
     """AIS code; 70 = cargo."""
     nav_status: int = 0
@@ -77,18 +77,18 @@ class TargetStart(Closed):
 class Sensing(Closed):
     """How well the sensors see. The defaults are perfect: every target at every step, no noise."""
 
-    position_sigma_m: float = Field(0.0, ge=0.0)
-    course_sigma_deg: float = Field(0.0, ge=0.0)
-    speed_sigma_kn: float = Field(0.0, ge=0.0)
+    position_sigma_m: float = Field(default=0.0, ge=0.0)
+    course_sigma_deg: float = Field(default=0.0, ge=0.0)
+    speed_sigma_kn: float = Field(default=0.0, ge=0.0)
     ais_intervals: bool = False
     """Report at the class A intervals of ITU-R M.1371 (2-10 s under way by speed and turning, 3 min at anchor) instead of every step."""
-    delay_s: float = Field(0.0, ge=0.0)
+    delay_s: float = Field(default=0.0, ge=0.0)
     """Age of every target report when it arrives."""
-    dropout: float = Field(0.0, ge=0.0, lt=1.0)
+    dropout: float = Field(default=0.0, ge=0.0, lt=1.0)
     """Share of target reports that never arrive."""
     losses_s: tuple[tuple[float, float], ...] = ()
     """(from, to): no AIS at all in between."""
-    ghosts: int = Field(0, ge=0)
+    ghosts: int = Field(default=0, ge=0)
     """Reports of vessels that are not there, each lasting a few minutes."""
     duplicate_mmsi: bool = False
     """A second, far vessel transmits under the first target's MMSI."""
@@ -96,7 +96,7 @@ class Sensing(Closed):
     """The last target changes its MMSI half-way through the first 20 minutes."""
     hostile_names: bool = False
     """Names carry instructions to whoever reads them."""
-    own_position_sigma_m: float = Field(0.0, ge=0.0)
+    own_position_sigma_m: float = Field(default=0.0, ge=0.0)
 
 
 class Scenario(Closed):
@@ -110,6 +110,6 @@ class Scenario(Closed):
     targets: tuple[TargetStart, ...] = ()
     environment: Environment = Environment()
     sensing: Sensing = Sensing()
-    duration_s: float = Field(3900.0, gt=0.0)
+    duration_s: float = Field(default=3900.0, gt=0.0)
     labels: tuple[str, ...] = ()
     """What the source says of the encounters ("HO", "CR-GW", ...), in target order, or of the case ("same as imazu-05")."""
