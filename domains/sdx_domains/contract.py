@@ -91,6 +91,8 @@ class Proposal(Closed):
     confidence: float = Field(1.0, ge=0.0, le=1.0)
     needs_human: bool = False
     source: Source = "model"
+    picture_id: str = ""
+    """Picture that it was made from, set by code, never by the model; empty: the one it is assured against. Its words are held to that one."""
 
 
 class Order(Closed):
