@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from sdx_domains.ship.lattice import STARTS_S, Plans, Reference
 from sdx_domains.ship.picture import ShipOption, ShipPicture
 from sdx_domains.ship.rollout import HORIZON_S, RollOut, roll_out
-from sdx_domains.ship.rules import Breach, action_due, breaches, engaged, manoeuvres, must_avoid
+from sdx_domains.ship.rules import Breach, action_due, breaches, engaged, manoeuvres
 
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -49,6 +49,8 @@ class Evaluation:
     moves_stand: Mask
     """Holds the present order or follows the route at once."""
     breaches: list[Breach]
+    cpa_nm: Array
+    """(K, T) that counts: as rolled out, but by the way out for plans that stand on towards a target not yet to be avoided."""
     short_nm: Array
     """(K,) by how much the plan passes avoidably inside the limit, worst target; 0 = clear."""
     danger_nm: Array
@@ -93,7 +95,7 @@ def evaluate(picture: ShipPicture, ref: Reference, plans: Plans, horizon_s: floa
     margin = (np.maximum(wanted - cpa, 0.0) * weight).sum(axis=1)
     cost = DANGER * danger / max(DANGER_SHARE * limit, 0.01) + BREACH * broken + LIMIT * short / limit + NEAR * near / limit
     cost = cost + MARGIN_S_PER_NM * margin + np.maximum(outcome.extra_time_s, 0.0) + _seamanship(ref, plans, moves.stands)
-    return Evaluation(plans, outcome, moves.stands, found, short, danger, near, escape, cost)
+    return Evaluation(plans, outcome, moves.stands, found, cpa, short, danger, near, escape, cost)
 
 
 def best(picture: ShipPicture, options: Sequence[ShipOption]) -> ShipOption:
@@ -145,8 +147,3 @@ def _seamanship(ref: Reference, plans: Plans, stands: Mask) -> Array:
     slower = changed & (plans.speed_kn < 0.95 * ref.planned_kn)
     cost += np.where(slower, SLOWER_S, 0.0) + np.where(slower & (plans.speed_kn < 1.0), STOP_S, 0.0)
     return cost + np.where(plans.start_s > 0.0, LATER_S, 0.0)
-
-
-def duties(picture: ShipPicture) -> tuple[str, ...]:
-    """Labels of the targets that own ship must keep out of the way of."""
-    return tuple(target.label for target in picture.targets if must_avoid(target))

@@ -98,6 +98,7 @@ def roll_out(
     before: tuple[float, float] | None = None,
     horizon_s: float = HORIZON_S,
     detail: int = 1,
+    extra_time: bool = True,
 ) -> RollOut:
     """Own tracks, then every target against them.
 
@@ -105,10 +106,13 @@ def roll_out(
         courses_deg, speeds_kn, starts_s, durations_s: (K,) or scalars. Duration 0: resume the route at `start`.
         before: (heading_deg, speed_kn) held until `start`; default what the autopilot holds now.
         detail: multiplies the number of nodes.
+        extra_time: else it is left at 0, for speed.
     """
     tracks = own_tracks(picture, courses_deg, speeds_kn, starts_s, durations_s, before, horizon_s, detail)
-    undisturbed = own_tracks(picture, 0.0, 0.0, 0.0, 0.0, None, horizon_s).to_go_m[0]
-    extra = (tracks.to_go_m - undisturbed) / max(picture.route.planned_sog_kn * KN_MS, 0.5)
+    extra = np.zeros(tracks.to_go_m.shape)
+    if extra_time:
+        undisturbed = own_tracks(picture, 0.0, 0.0, 0.0, 0.0, None, horizon_s).to_go_m[0]
+        extra = (tracks.to_go_m - undisturbed) / max(picture.route.planned_sog_kn * KN_MS, 0.5)
     return _against_targets(picture, tracks, extra)
 
 
@@ -223,9 +227,7 @@ def _phase(ship: _Ship, state: _State, course: Array, speed: Array, end: Array, 
     return t, n, e
 
 
-def _headings(
-    tau: Array, state: _State, delta: Array, delay: Array, limit: Array, approach: Array, ramp: Array, tail: Array
-) -> Array:
+def _headings(tau: Array, state: _State, delta: Array, delay: Array, limit: Array, approach: Array, ramp: Array, tail: Array) -> Array:
     """Heading (K, J) at times tau of a phase: coast for the delay, turn at the limit, then approach exponentially."""
     after = np.maximum(tau - delay[:, None], 0.0)
     turned = limit[:, None] * np.minimum(after, ramp[:, None])
