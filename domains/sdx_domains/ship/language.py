@@ -66,7 +66,7 @@ def fmt_metres(metres: float) -> str:
 
 @cache
 def _wording(language: Language) -> dict[str, Any]:
-    return yaml.safe_load((files(__package__) / "knowledge/wording.yaml").read_text(encoding="utf-8"))[language]
+    return yaml.safe_load((files("sdx_domains.ship") / "knowledge/wording.yaml").read_text(encoding="utf-8"))[language]
 
 
 def decisive(picture: ShipPicture, option: ShipOption | None = None) -> Target | None:

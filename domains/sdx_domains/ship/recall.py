@@ -15,7 +15,7 @@ RESTRICTED_VISIBILITY = ("R5", "R6", "R19", "R19(b)", "R19(d)(i)", "R19(d)(ii)",
 
 @cache
 def _book() -> dict[str, Any]:
-    return yaml.safe_load((files(__package__) / "knowledge/colreg.yaml").read_text(encoding="utf-8"))
+    return yaml.safe_load((files("sdx_domains.ship") / "knowledge/colreg.yaml").read_text(encoding="utf-8"))
 
 
 @cache
