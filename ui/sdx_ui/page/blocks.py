@@ -1,0 +1,70 @@
+"""The page's layout: fragments of HTML that bridge.js fills, and a chat. Nothing live goes through Gradio's queue."""
+
+import os
+from collections.abc import Callable, Iterator
+from importlib.resources import files
+
+# Before gradio is imported: no telemetry, no look-up of newer versions, nothing fetched from outside.
+os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+os.environ["HF_HUB_OFFLINE"] = "1"
+
+import gradio as gr  # noqa: E402
+
+STATIC = files("sdx_ui.page") / "static"
+HEAD = '<link rel="stylesheet" href="bridge/bridge.css"><script type="module" src="bridge/bridge.js"></script>'
+GROUND, PANEL, EDGE = "#081018", "#101b24", "#22333f"  # as in bridge.css
+EXAMPLES = ("What is the most dangerous target?", "Why this manoeuvre?", "가장 위험한 타선은?")
+
+
+def fragment(name: str) -> str:
+    return (STATIC / f"{name}.html").read_text(encoding="utf-8")
+
+
+def theme() -> gr.themes.Base:
+    """Fonts of the system: the page must load without a network."""
+    fonts = ["system-ui", "Noto Sans", "sans-serif"]
+    plain = gr.themes.Base(primary_hue="sky", neutral_hue="slate", font=fonts, font_mono=["ui-monospace", "monospace"])
+    return plain.set(
+        body_background_fill_dark=GROUND,
+        background_fill_primary_dark=PANEL,
+        background_fill_secondary_dark=PANEL,
+        block_background_fill_dark=PANEL,
+        block_border_color_dark=EDGE,
+        border_color_primary_dark=EDGE,
+        input_background_fill_dark=GROUND,
+        input_border_color_dark="#3a5060",
+        body_text_color_dark="#d8e4ec",
+        body_text_color_subdued_dark="#9db2c0",
+    )
+
+
+def piece(name: str, elem_id: str | None = None) -> gr.HTML:
+    """A fragment as it is, without Gradio's styles for tables and buttons."""
+    return gr.HTML(fragment(name), elem_id=elem_id, apply_default_css=False)
+
+
+def bridge(answer: Callable[[str], Iterator[str]]) -> gr.Blocks:
+    """The page. `answer` yields the growing answer to a question."""
+
+    def reply(message: str, history: list[object]) -> Iterator[str]:
+        yield from answer(message)
+
+    with gr.Blocks(title="SDx bridge", analytics_enabled=False, fill_width=True) as blocks:
+        piece("top", "top")
+        with gr.Row(equal_height=False, elem_id="columns"):
+            with gr.Column(scale=6, min_width=320):
+                piece("plan")
+                piece("audit")
+            with gr.Column(scale=5, min_width=320):
+                piece("decision")
+                with gr.Column(elem_id="chat"):
+                    gr.ChatInterface(
+                        reply,
+                        chatbot=gr.Chatbot(height=260, show_label=False, elem_id="chatbot", buttons=["copy"], render_markdown=False),
+                        textbox=gr.Textbox(placeholder="Ask about the situation · 상황에 대해 묻기", max_length=500, show_label=False, elem_id="question"),
+                        examples=[[text] for text in EXAMPLES],
+                        analytics_enabled=False,
+                        autofocus=False,
+                        api_name="ask",
+                    )
+    return blocks

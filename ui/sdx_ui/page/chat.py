@@ -1,0 +1,55 @@
+"""Questions about the present situation, answered by the model that serves the agent. Talk only: a chat changes nothing."""
+
+from collections.abc import Iterator
+from typing import Any, Protocol
+
+from sdx_domains.contract import Language
+from sdx_serving.client import ChatError
+from sdx_ui.page.store import BridgeStore
+
+MAX_TOKENS = 256
+DEADLINE_S = 30.0
+LONGEST_QUESTION = 500
+SORRY: dict[Language, dict[str, str]] = {
+    "en": {
+        "nothing": "There is no picture of the situation yet.",
+        "no_model": "No language model is running (started with --model none). The situation panel describes what is seen.",
+        "failed": "The model did not answer: {error}",
+    },
+    "ko": {
+        "nothing": "아직 상황 정보가 없습니다.",
+        "no_model": "언어 모델이 실행되고 있지 않습니다(--model none). 상황 패널을 보십시오.",
+        "failed": "모델이 답하지 않았습니다: {error}",
+    },
+}
+
+
+class Talks(Protocol):
+    """The part of a chat client that is needed here."""
+
+    def stream(self, messages: Any, schema: Any = None, max_tokens: int = 512, temperature: float = 0.0, deadline_s: float = 60.0) -> Iterator[str]: ...
+
+
+def language_of(text: str) -> Language:
+    """Korean when a Hangul syllable is in it."""
+    return "ko" if any("가" <= letter <= "힣" for letter in text) else "en"
+
+
+def answer(store: BridgeStore, client: Talks | None, question: str) -> Iterator[str]:
+    """The answer so far, again and again as it grows. Never raises for a model that fails."""
+    language = language_of(question)
+    picture = store.picture
+    if picture is None:
+        yield SORRY[language]["nothing"]
+        return
+    if client is None:
+        yield SORRY[language]["no_model"]
+        return
+    text = ""
+    try:
+        messages = store.domain.question(picture, question[:LONGEST_QUESTION], language)
+        for piece in client.stream(messages, max_tokens=MAX_TOKENS, deadline_s=DEADLINE_S):
+            text += piece
+            yield text
+    except ChatError as error:
+        yield f"{text}\n\n{SORRY[language]['failed'].format(error=error)}".strip()

@@ -1,0 +1,139 @@
+// Everything beside the plan view. Text from outside goes through textContent only: it cannot become markup.
+
+import { WORDS } from "./words.js";
+
+const byId = (id) => document.getElementById(id);
+const three = (deg) => String(Math.round(deg) % 360).padStart(3, "0");
+const plain = (word) => String(word).replaceAll("_", " ");
+
+export function element(tag, text = "", className = "") {
+  const made = document.createElement(tag);
+  made.textContent = text;
+  if (className) made.className = className;
+  return made;
+}
+
+// Replaces the children only when their text changed, so that a selection or a scroll position survives.
+function fill(parent, children) {
+  const key = children.map((child) => child.outerHTML).join("");
+  if (parent.dataset.key === key) return;
+  parent.dataset.key = key;
+  parent.replaceChildren(...children);
+}
+
+function write(id, text) {
+  const place = byId(id);
+  if (place.textContent !== text) place.textContent = text;
+}
+
+export function translate(language) {
+  for (const place of document.querySelectorAll("[data-t]")) place.textContent = WORDS[language][place.dataset.t];
+  for (const button of document.querySelectorAll("[data-language]")) button.setAttribute("aria-pressed", button.dataset.language === language);
+}
+
+export function showTop(state, language) {
+  const words = WORDS[language];
+  const mode = state.estop ? "stopped" : state.mode || "none";
+  byId("mode").dataset.mode = mode;
+  write("mode", words.modes[mode] || mode);
+  byId("mode").title = state.mode_reason || "";
+  write("clock", state.picture ? clock(state.picture.t_s) : "");
+  const lamps = Object.entries(state.parts || {}).map(([name, part]) => {
+    const lamp = element("span", name, "sdx-lamp");
+    lamp.dataset.ok = part.ok;
+    lamp.title = part.age_s === null ? "never heard" : `${part.age_s.toFixed(1)} s ago`;
+    return lamp;
+  });
+  fill(byId("lamps"), lamps);
+  byId("reset").hidden = !state.estop;
+  const stale = !state.picture || state.picture_age_s > 3;
+  banner(state.estop ? `${words.stopped}: ${state.mode_reason || ""}` : stale ? words.silent : "");
+}
+
+export function banner(text) {
+  byId("banner").hidden = !text;
+  write("banner", text);
+}
+
+function clock(seconds) {
+  const s = Math.floor(seconds);
+  return [s / 3600, (s / 60) % 60, s % 60].map((part) => String(Math.floor(part)).padStart(2, "0")).join(":");
+}
+
+export function showTargets(state, language) {
+  const targets = state.picture ? state.picture.targets : [];
+  const rows = targets.map((target) => {
+    const row = element("tr");
+    row.dataset.stage = target.past_and_clear ? 0 : target.stage;
+    const name = target.name_untrusted ? `${target.label} ${target.name_untrusted}` : target.label;
+    const cells = [
+      name, target.kind, target.range_nm.toFixed(1), three(target.bearing_deg), target.cpa_nm.toFixed(2), target.tcpa_min.toFixed(1),
+      plain(target.encounter), plain(target.role), target.past_and_clear ? "clear" : String(target.stage),
+    ];
+    row.append(...cells.map((text) => element("td", text)));
+    return row;
+  });
+  if (!rows.length) {
+    const cell = element("td", WORDS[language].none, "sdx-dim");
+    cell.colSpan = 9;
+    const row = element("tr");
+    row.append(cell);
+    rows.push(row);
+  }
+  fill(byId("targets"), rows);
+}
+
+export function showDecision(state, language) {
+  const words = WORDS[language];
+  write("description", (state.description || {})[language] || "");
+  const proposal = state.proposal;
+  const option = proposal && (state.options || []).find((item) => item.id === proposal.option_id);
+  write("proposer", state.model ? `${state.model}${state.latency_s ? `, ${state.latency_s.toFixed(2)} s` : ""}` : "");
+  write("proposed", proposal ? (option ? `${option.id}  ${option.label}` : proposal.option_id || "abstains") : words.no_proposal);
+  write("advice", (state.advice || {})[language] || "");
+  write("reason", proposal ? proposal.reason : "");
+  const cited = proposal ? proposal.understanding.flatMap((item) => [`${item.subject}: ${plain(item.kind)}, ${plain(item.role)}`, ...item.rules]) : [];
+  fill(byId("rules"), [...new Set(cited)].map((text) => element("span", text, "sdx-chip")));
+  showVerdict(state, words);
+  showOrder(state, words);
+}
+
+function showVerdict(state, words) {
+  const verdict = state.verdict;
+  write("verdict", verdict ? verdict.kind : "");
+  byId("verdict").dataset.kind = verdict ? verdict.kind : "";
+  fill(byId("reasons"), verdict ? verdict.reasons.map((text) => element("li", text)) : []);
+  const margins = Object.entries((verdict && verdict.margins) || {}).map(([name, value]) => {
+    const box = element("div", "", "sdx-margin");
+    box.dataset.ok = value >= 0;
+    box.append(element("b", Number(value).toFixed(2)), element("span", plain(name)));
+    return box;
+  });
+  fill(byId("margins"), margins);
+}
+
+function showOrder(state, words) {
+  const order = state.order;
+  if (!order) return write("order", "");
+  const setpoints = Object.entries(order.setpoints).map(([name, value]) => {
+    const [quantity, unit] = [name.replace(/_(deg|kn)$/, ""), name.endsWith("_deg") ? "°" : " kn"];
+    return `${quantity} ${name.endsWith("_deg") ? three(value) : Number(value).toFixed(1)}${unit}`;
+  });
+  const left = state.picture ? Math.max(0, order.issued_s + order.valid_for_s - state.picture.t_s) : 0;
+  write("order", `${words.order}: ${setpoints.join(", ")} (${order.source}), ${words.remaining} ${left.toFixed(0)} s`);
+}
+
+export function showControls(state) {
+  const waiting = Boolean(state.approval && state.approval.waiting);
+  byId("approve").disabled = byId("reject").disabled = !waiting;
+  byId("release").disabled = state.mode !== "override";
+}
+
+export function showAudit(state) {
+  const rows = (state.audit || []).map((item) => {
+    const row = element("li");
+    row.append(element("time", clock(item.t_s || 0)), element("b", item.kind), element("span", item.text));
+    return row;
+  });
+  fill(byId("audit"), rows.reverse());
+}

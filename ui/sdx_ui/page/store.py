@@ -1,0 +1,222 @@
+"""What the page shows, kept as it arrives from the wire; snapshot() is the JSON of /api/state.
+
+Knows nothing of ROS or HTTP. Thread-safe: the wire writes, the server reads.
+"""
+
+import itertools
+import json
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from pydantic import ValidationError
+
+from sdx_domains.contract import Language
+from sdx_domains.ship.domain import ShipDomain
+from sdx_domains.ship.picture import ShipOption, ShipPicture
+
+TRAIL_EVERY_S = 15.0
+TRAIL_POINTS = 80
+AUDIT_LINES = 60
+ALIVE_S = 3.0
+"""A part that was not heard for so long counts as silent; as the guard's watchdog."""
+
+Payload = dict[str, Any]
+
+
+@dataclass
+class Command:
+    """Something the operator asked for, until its effect is seen on the wire."""
+
+    id: str
+    kind: str
+    done: Callable[["BridgeStore"], bool]
+
+
+@dataclass
+class BridgeStore:
+    """The newest of everything, plus trails and the last lines of the record."""
+
+    parts: tuple[str, ...] = ("plant", "guard", "agent", "engine")
+    now: Callable[[], float] = time.monotonic
+    domain: ShipDomain = field(default_factory=ShipDomain)
+
+    def __post_init__(self) -> None:
+        self._lock = threading.RLock()
+        self._heard: dict[str, float] = {}
+        self._trails: dict[str, deque[tuple[float, float]]] = {}
+        self._trail_t_s = float("-inf")
+        self._audit: deque[Payload] = deque(maxlen=AUDIT_LINES)
+        self._picture_heard = float("-inf")
+        self._commands: dict[str, Command] = {}
+        self._acks: deque[str] = deque(maxlen=20)
+        self._numbers = itertools.count(1)
+        self._words: tuple[str, Payload] = ("", {})
+        self.picture: ShipPicture | None = None
+        self.options: tuple[ShipOption, ...] = ()
+        self.proposal: Payload | None = None
+        self.verdict: Payload | None = None
+        self.order: Payload | None = None
+        self.pending: Payload | None = None
+        self.decision: Payload = {}
+        self.mode, self.mode_reason = "", ""
+        self.estop = False
+
+    # --- from the wire
+
+    def heard(self, part: str) -> None:
+        """A sign of life of a part."""
+        with self._lock:
+            self._heard[part] = self.now()
+
+    def put_picture(self, payload: Mapping[str, Any]) -> None:
+        """A new picture. One that is not valid is recorded and dropped."""
+        try:
+            picture = self.domain.load_picture(payload)
+        except ValidationError as error:
+            return self.record("fault", f"a picture was not readable: {error.error_count()} errors, first: {error.errors()[0]['msg']}")
+        with self._lock:
+            if self.picture is not None and picture.t_s < self.picture.t_s - 1.0:
+                self._trails.clear()
+                self._trail_t_s = float("-inf")
+            self.picture = picture
+            self._picture_heard = self.now()
+            self._extend_trails(picture)
+
+    def put_decision(self, proposal: Payload | None, options: list[Payload], about: Mapping[str, Any]) -> None:
+        """What the agent proposed, among which options; `about`: model, latency_s."""
+        try:
+            shown = self.domain.load_options(options)
+        except ValidationError as error:
+            return self.record("fault", f"options were not readable: {error.errors()[0]['msg']}")
+        with self._lock:
+            self.proposal, self.options, self.decision = proposal, shown, dict(about)
+        if proposal:
+            self.record("proposal", f"{proposal.get('option_id') or 'abstains'}: {proposal.get('reason', '')}")
+
+    def put_verdict(self, verdict: Payload) -> None:
+        with self._lock:
+            known = self.verdict == verdict
+            self.verdict = verdict
+            if verdict.get("order"):
+                self.order = verdict["order"]
+        if not known:
+            self.record(verdict.get("kind", "verdict"), "; ".join(verdict.get("reasons", ())) or "no reasons given")
+
+    def put_pending(self, pending: Payload | None) -> None:
+        with self._lock:
+            self.pending = pending
+            self._settle()
+
+    def put_mode(self, mode: str, reason: str = "") -> None:
+        with self._lock:
+            changed = mode != self.mode
+            self.mode, self.mode_reason = mode, reason or ("" if changed else self.mode_reason)
+            self._settle()
+        if changed:
+            self.record("mode", f"{mode} {reason}".strip())
+
+    def put_estop(self, active: bool) -> None:
+        with self._lock:
+            changed = active != self.estop
+            self.estop = active
+            self._settle()
+        if changed:
+            self.record("stop", "the stop is on" if active else "the stop is off")
+
+    def record(self, kind: str, text: str) -> None:
+        """A line for the page's record; the audit file is the agent's and the guard's."""
+        with self._lock:
+            self._audit.append({"t_s": self.picture.t_s if self.picture else 0.0, "kind": kind, "text": text[:400]})
+
+    # --- from the operator
+
+    def expect(self, kind: str) -> str:
+        """Remember a command that goes out now; the id shows up among the acks when its effect is seen."""
+        pending_id = (self.pending or {}).get("id")
+        effects: dict[str, Callable[[BridgeStore], bool]] = {
+            "stop": lambda store: store.estop,
+            "reset": lambda store: not store.estop,
+            "takeover": lambda store: store.mode == "override",
+            "release": lambda store: store.mode not in ("override", ""),
+            "approve": lambda store: (store.pending or {}).get("id") != pending_id,
+            "reject": lambda store: (store.pending or {}).get("id") != pending_id,
+        }
+        if kind not in effects:
+            raise KeyError(f"no command {kind!r}; known: {', '.join(effects)}")
+        with self._lock:
+            command = Command(f"{kind}-{next(self._numbers)}", kind, effects[kind])
+            # One at a time: the newest command of a kind replaces an unanswered older one.
+            self._commands[kind] = command
+        self.record("operator", kind)
+        return command.id
+
+    def _settle(self) -> None:
+        for kind, command in list(self._commands.items()):
+            if command.done(self):
+                self._acks.append(command.id)
+                del self._commands[kind]
+
+    # --- to the page
+
+    def snapshot(self) -> Payload:
+        """Everything the page draws, as JSON values."""
+        with self._lock:
+            now = self.now()
+            self._settle()
+            ages = {part: now - self._heard[part] if part in self._heard else None for part in self.parts}
+            return {
+                "picture": self.picture.model_dump(mode="json") if self.picture else None,
+                "picture_age_s": round(now - self._picture_heard, 2) if self.picture else None,
+                "parts": {part: {"age_s": age, "ok": age is not None and age < ALIVE_S} for part, age in ages.items()},
+                "mode": self.mode,
+                "mode_reason": self.mode_reason,
+                "estop": self.estop,
+                "options": [option.model_dump(mode="json") for option in self.options],
+                "proposal": self.proposal,
+                "verdict": self.verdict,
+                "order": self.order,
+                "approval": {"waiting": self.pending},
+                "trails": {name: list(points) for name, points in self._trails.items()},
+                "acks": list(self._acks),
+                "audit": list(self._audit),
+                **self.decision,
+                **self._in_words(),
+            }
+
+    def healthy(self) -> bool:
+        """Is there a fresh picture, and is every part alive?"""
+        with self._lock:
+            now = self.now()
+            alive = all(now - self._heard.get(part, float("-inf")) < ALIVE_S for part in self.parts)
+            return alive and self.picture is not None and now - self._picture_heard < ALIVE_S
+
+    def _in_words(self) -> Payload:
+        """Description and advice in both languages; kept until picture or proposal change."""
+        if self.picture is None:
+            return {"description": {}, "advice": {}}
+        key = f"{self.picture.t_s} {json.dumps(self.proposal, sort_keys=True)}"
+        if self._words[0] != key:
+            chosen_id = (self.proposal or {}).get("option_id")
+            chosen = next((option for option in self.options if option.id == chosen_id), None)
+            languages: tuple[Language, ...] = ("en", "ko")
+            picture = self.picture
+            words = {
+                "description": {language: self.domain.describe(picture, language) for language in languages},
+                "advice": {language: self.domain.advise(picture, chosen, language) if chosen else "" for language in languages},
+            }
+            self._words = (key, words)
+        return self._words[1]
+
+    def _extend_trails(self, picture: ShipPicture) -> None:
+        if picture.t_s - self._trail_t_s < TRAIL_EVERY_S:
+            return
+        self._trail_t_s = picture.t_s
+        places = {"own": (picture.own.lat_deg, picture.own.lon_deg)} | {t.label: (t.lat_deg, t.lon_deg) for t in picture.targets}
+        for name, place in places.items():
+            self._trails.setdefault(name, deque(maxlen=TRAIL_POINTS)).append(place)
+        for name in set(self._trails) - set(places):
+            del self._trails[name]
