@@ -5,6 +5,12 @@ from math import sqrt
 from sdx_domains.ship.geometry import wrap180, wrap360
 from sdx_domains.ship.limits import limits
 
+WARM_UP_S = 45.0
+WARM_UP_REPORTS = 8
+"""So long a track only learns its noise and course before a manoeuvre can be told."""
+CONFIRM_REPORTS = 3
+"""So many successive reports must agree that a target manoeuvres."""
+
 
 class NoiseMeter:
     """Variance of white noise on a slowly changing quantity, from second differences; forgets over about 20 values."""
@@ -58,7 +64,7 @@ class AngleFilter:
         innovation = self._raw - self.value_deg
         self._push = 0.6 * self._push + 0.4 * innovation / sqrt(self._p + r)
         if abs(self._push) > 2.0:  # turning, not noise: noise has 0.5 here
-            self._p += innovation * innovation
+            self._p += 0.5 * r + max(0.0, innovation * innovation - 9.0 * r)
             self._push = 0.0
         gain = self._p / (self._p + r)
         self.value_deg += gain * innovation
@@ -80,13 +86,28 @@ class AngleFilter:
 class ManoeuvreWatch:
     """Tells a target's manoeuvre from noise: the filtered course or speed leaves its reference by more than both."""
 
-    __slots__ = ("_course", "_on", "_speed", "_steady_course", "_steady_s", "_steady_speed", "_t", "change_deg", "count", "t_s")
+    __slots__ = (
+        "_begun_s",
+        "_course",
+        "_doubts",
+        "_on",
+        "_seen",
+        "_speed",
+        "_steady_course",
+        "_steady_s",
+        "_steady_speed",
+        "_t",
+        "change_deg",
+        "count",
+        "t_s",
+    )
 
     def __init__(self, t_s: float, course_deg: float, speed_kn: float) -> None:
         self._course, self._speed = course_deg, speed_kn
         self._steady_course, self._steady_speed, self._steady_s = course_deg, speed_kn, t_s
-        self._t = t_s
+        self._t = self._begun_s = t_s
         self._on = False
+        self._seen = self._doubts = 0
         self.t_s: float | None = None
         """When the last manoeuvre was detected."""
         self.change_deg = 0.0
@@ -100,13 +121,18 @@ class ManoeuvreWatch:
         speed_limit = max(lim.detectable_speed_fraction * max(self._speed, 2.0), 4.0 * speed_sigma)
         turned, sped = wrap180(course_deg - self._course), speed_kn - self._speed
         moving = min(speed_kn, self._speed) >= 1.0
-        if not (moving and abs(turned) > turn_limit) and abs(sped) <= speed_limit:
-            self._on = False
-            follow = min(1.0, dt / 60.0)
+        self._seen += 1
+        young = self._seen < WARM_UP_REPORTS or t_s - self._begun_s < WARM_UP_S
+        if young or (not (moving and abs(turned) > turn_limit) and abs(sped) <= speed_limit):
+            self._on, self._doubts = False, 0
+            follow = 1.0 if young else min(1.0, dt / 60.0)
             self._course = wrap360(self._course + follow * turned)
             self._speed += follow * sped
             return
         if not self._on:
+            self._doubts += 1
+            if self._doubts < CONFIRM_REPORTS:
+                return
             self._on = True
             self.t_s = t_s
             self.count += 1
@@ -119,5 +145,6 @@ class ManoeuvreWatch:
 
     def shift(self, dt_s: float) -> None:
         self._t += dt_s
+        self._begun_s += dt_s
         self._steady_s += dt_s
         self.t_s = None if self.t_s is None else self.t_s + dt_s

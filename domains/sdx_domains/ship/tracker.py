@@ -228,7 +228,7 @@ class Track:
         self._push_n = 0.6 * self._push_n + 0.4 * dn / scale
         self._push_e = 0.6 * self._push_e + 0.4 * de / scale
         if hypot(self._push_n, self._push_e) > 2.2:  # she manoeuvres; noise has 0.5 per axis here
-            self._p11 += dn * dn + de * de
+            self._p11 += 0.5 * r + max(0.0, dn * dn + de * de - 9.0 * r)
             self._push_n = self._push_e = 0.0
         s = self._p11 + r
         k0, k1 = self._p01 / s, self._p11 / s
