@@ -96,7 +96,7 @@ def voyage(case: Scenario, seed: int, rng: random.Random) -> Iterator[tuple[Ship
 
 def _sail(world: ShipWorld, picture: ShipPicture, options: tuple[ShipOption, ...], rng: random.Random) -> None:
     order = fallback(picture, options).order
-    allowed = [option for option in options if not option.flags and option.min_cpa_nm >= picture.cpa_limit_nm]
+    allowed = [option for option in options if not option.flags and option.attainable_cpa_nm >= picture.cpa_limit_nm]
     if allowed and order is not None and rng.random() < OTHER_OPTION_SHARE:
         other = rng.choice(allowed)
         order = order.model_copy(update={"setpoints": other.setpoints, "option_id": other.id})
@@ -110,9 +110,9 @@ def teacher_proposal(picture: ShipPicture, options: tuple[ShipOption, ...], lang
     chosen = next((option for option in options if order is not None and option.id == order.option_id), None)
     if chosen is None:
         raise ValueError(f"the fallback chose {order.option_id if order else None!r}, which is not among {[o.id for o in options]}")
-    short = chosen.min_cpa_nm < picture.cpa_limit_nm and any(target.stage > 0 for target in picture.targets)
+    short = chosen.attainable_cpa_nm < picture.cpa_limit_nm and any(target.stage > 0 for target in picture.targets)
     doubtful = bool(chosen.flags) or short
-    close = bool(picture.targets) and chosen.min_cpa_nm < picture.cpa_limit_nm + 0.2
+    close = bool(picture.targets) and chosen.attainable_cpa_nm < picture.cpa_limit_nm + 0.2
     understanding = tuple(
         Understanding(subject=target.label, kind=target.encounter, role=target.role, rules=target.rules)
         for target in prompting.shown_targets(picture)

@@ -242,7 +242,7 @@ class _Facts:
     def _cpas(self) -> list[float]:
         values = [self.picture.cpa_limit_nm, *(target.cpa_nm for target in self.targets)]
         for option in self.options:
-            values.append(option.min_cpa_nm)
+            values += [option.min_cpa_nm, option.attainable_cpa_nm]
             values += [outcome.min_cpa_nm for outcome in option.by_target if not self.labels or outcome.label in self.labels]
         return values
 

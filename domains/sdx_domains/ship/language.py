@@ -189,7 +189,7 @@ def reason(picture: ShipPicture, option: ShipOption, language: Language) -> str:
     action = words["action"][kind].format(timing=timing, **fields)
     if target is None:
         return words["alone"].format(action=action)
-    shown = option.min_cpa_nm <= CPA_SHOWN_NM
+    shown = option.attainable_cpa_nm <= CPA_SHOWN_NM
     facts = {"closing": "facts", "past": "facts_past", "steady": "facts_steady"}[_approach(target)]
     rules = _rules(cited_rules(target), "short_rules", language)
     form = "risk" if at_risk(target) else "past" if target.past_and_clear else "none"
@@ -272,7 +272,7 @@ def _option_figures(picture: ShipPicture, option: ShipOption, target: Target | N
         "course": fmt_course(option.course_deg),
         "speed": fmt_speed(option.speed_kn),
         "start": _fixed(option.start_s / 60.0, 0),
-        "min_cpa": fmt_cpa(option.min_cpa_nm) if isfinite(option.min_cpa_nm) else "",
+        "min_cpa": fmt_cpa(option.attainable_cpa_nm) if isfinite(option.attainable_cpa_nm) else "",
     }
 
 

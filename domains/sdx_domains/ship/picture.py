@@ -248,3 +248,8 @@ class ShipOption(Option):
     """Against following the route undisturbed."""
     cost: float = 0.0
     """The fallback's order of preference among allowed options; smaller is better."""
+
+    @property
+    def attainable_cpa_nm(self) -> float:
+        """What may be expected: the smallest CPA as rolled out, or by the way out that stays open while keep or hold stands."""
+        return max(self.min_cpa_nm, self.escape_cpa_nm or 0.0)

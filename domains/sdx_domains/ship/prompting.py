@@ -23,6 +23,7 @@ from sdx_domains.ship.recall import addresses
 SHOWN_TARGETS = 4
 """The most urgent; the others are counted. Assurance looks at all of them."""
 CONFIDENCE = {"high": 0.9, "medium": 0.7, "low": 0.4}
+COST_SHOWN_MIN = 999.0
 QUESTION_CHARS = 400
 
 
@@ -55,7 +56,7 @@ def shown_targets(picture: ShipPicture) -> tuple[Target, ...]:
 
 def messages(picture: ShipPicture, options: Sequence[ShipOption], passages: Sequence[Passage], language: Language) -> list[dict[str, str]]:
     """Chat messages that ask for a decision. Passages are cited by address; their text stays with the audit record."""
-    lines = [*situation_lines(picture), *(option_line(option) for option in options)]
+    lines = [*situation_lines(picture), *(option_line(picture, option) for option in options)]
     if passages:
         lines.append("rules " + " ".join(passage.id for passage in passages))
     return [{"role": "system", "content": prompts()["decide"][language]}, {"role": "user", "content": "\n".join(lines)}]
@@ -91,10 +92,13 @@ def target_line(target: Target) -> str:
     )
 
 
-def option_line(option: ShipOption) -> str:
-    flags = " ".join(sorted({flag.split()[0] for flag in option.flags})) or "ok"
-    cpa = fmt_cpa(option.min_cpa_nm) if option.by_target and option.min_cpa_nm <= CPA_SHOWN_NM else "-"
-    return f"{option.id} {action(option)} cpa {cpa} delay {option.extra_time_s / 60:.1f} {flags}"
+def option_line(picture: ShipPicture, option: ShipOption) -> str:
+    """What an option does and what it leads to; "close" where it comes inside the limit, its cost in minutes of delay."""
+    cpa = option.attainable_cpa_nm
+    shown = fmt_cpa(cpa) if option.by_target and cpa <= CPA_SHOWN_NM else "-"
+    flags = sorted({flag.split()[0] for flag in option.flags})
+    judged = " ".join(flags) if flags else "close" if cpa < picture.cpa_limit_nm else "ok"
+    return f"{option.id} {action(option)} cpa {shown} cost {min(option.cost / 60.0, COST_SHOWN_MIN):.1f} {judged}"
 
 
 def action(option: ShipOption) -> str:
