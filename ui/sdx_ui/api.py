@@ -54,7 +54,7 @@ def create_api(store: BridgeStore, send: Send) -> FastAPI:
         """Send it; the id is among the state's acks once its effect was seen on the wire."""
         if command.kind in ("approve", "reject") and command.order_id != (store.pending or {}).get("id"):
             raise HTTPException(409, "this order is not the one that waits any more: look at the new one")
-        number = store.expect(command.kind)
+        number = store.expect(command.kind, command.heading_deg)
         send(command)
         return {"id": number}
 

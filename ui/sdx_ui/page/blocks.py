@@ -54,7 +54,7 @@ def bridge(answer: Callable[[str], Iterator[str]]) -> gr.Blocks:
         with gr.Row(equal_height=False, elem_id="columns"):
             with gr.Column(scale=6, min_width=320):
                 piece("plan")
-                piece("audit")
+                piece("audit", "record")
             with gr.Column(scale=5, min_width=320):
                 piece("decision")
                 with gr.Column(elem_id="chat"):

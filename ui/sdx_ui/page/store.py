@@ -97,19 +97,27 @@ class BridgeStore:
         if proposal:
             self.record("proposal", f"{proposal.get('option_id') or 'abstains'}: {proposal.get('reason', '')}")
 
-    def put_verdict(self, verdict: Payload) -> None:
+    def put_verdict(self, verdict: Payload, about: str = "proposal", reason: str = "") -> None:
+        """A verdict of the guard: about a proposal, or about the order that stands from now on."""
         with self._lock:
             known = self.verdict == verdict
             self.verdict = verdict
-            if verdict.get("order"):
-                self.order = verdict["order"]
+            if about == "order":
+                self.order = verdict.get("order")
+                self.mode_reason = reason or self.mode_reason
+            self._settle()
         if not known:
-            self.record(verdict.get("kind", "verdict"), "; ".join(verdict.get("reasons", ())) or "no reasons given")
+            text = "; ".join([*([reason] if reason else []), *verdict.get("reasons", ())])
+            self.record(f"{about}: {verdict['kind']}", text or "no reasons given")
 
-    def put_pending(self, pending: Payload | None) -> None:
+    def put_pending(self, pending: Payload | None, outcome: str = "") -> None:
+        """The order that waits for a person: id, label, setpoints, expires_s. None: none waits; `outcome` of the last."""
         with self._lock:
+            changed = (pending or {}).get("id") != (self.pending or {}).get("id")
             self.pending = pending
             self._settle()
+        if changed:
+            self.record("approval", f"waits: {pending['label']}" if pending else f"none waits {outcome}".strip())
 
     def put_mode(self, mode: str, reason: str = "") -> None:
         with self._lock:
@@ -134,13 +142,17 @@ class BridgeStore:
 
     # --- from the operator
 
-    def expect(self, kind: str) -> str:
-        """Remember a command that goes out now; the id shows up among the acks when its effect is seen."""
+    def expect(self, kind: str, heading_deg: float | None = None) -> str:
+        """Remember a command that goes out now; the id shows up among the acks when its effect is seen.
+
+        Args:
+            heading_deg: of a takeover: the order in force must have it.
+        """
         pending_id = (self.pending or {}).get("id")
         effects: dict[str, Callable[[BridgeStore], bool]] = {
             "stop": lambda store: store.estop,
             "reset": lambda store: not store.estop,
-            "takeover": lambda store: store.mode == "override",
+            "takeover": lambda store: store.mode == "override" and ordered_heading(store.order) == heading_deg,
             "release": lambda store: store.mode not in ("override", ""),
             "approve": lambda store: (store.pending or {}).get("id") != pending_id,
             "reject": lambda store: (store.pending or {}).get("id") != pending_id,
@@ -220,3 +232,7 @@ class BridgeStore:
             self._trails.setdefault(name, deque(maxlen=TRAIL_POINTS)).append(place)
         for name in set(self._trails) - set(places):
             del self._trails[name]
+
+
+def ordered_heading(order: Payload | None) -> float | None:
+    return (order or {}).get("setpoints", {}).get("heading_deg")

@@ -61,12 +61,11 @@ async function send(kind, words, values = {}) {
   }
 }
 
-function press(id, kind) {
-  byId(id).addEventListener("click", () => send(kind, byId(id).textContent));
-}
-
 function listen(plan) {
-  for (const id of ["stop", "reset", "release", "approve", "reject"]) press(id, id);
+  for (const id of ["stop", "reset", "release"]) byId(id).addEventListener("click", () => send(id, byId(id).textContent));
+  for (const id of ["approve", "reject"]) {
+    byId(id).addEventListener("click", () => send(id, byId(id).textContent, { order_id: byId("approve").dataset.order }));
+  }
   byId("takeover").addEventListener("submit", (event) => {
     event.preventDefault();
     const values = { heading_deg: Number(byId("heading").value), speed_kn: Number(byId("speed").value) };

@@ -28,6 +28,10 @@ function write(id, text) {
 
 export function translate(language) {
   for (const place of document.querySelectorAll("[data-t]")) place.textContent = WORDS[language][place.dataset.t];
+  for (const input of document.querySelectorAll("[data-hint]")) {
+    input.placeholder = WORDS[language][input.dataset.hint];
+    input.setAttribute("aria-label", input.placeholder);
+  }
   for (const button of document.querySelectorAll("[data-language]")) button.setAttribute("aria-pressed", button.dataset.language === language);
 }
 
@@ -65,17 +69,19 @@ export function showTargets(state, language) {
   const rows = targets.map((target) => {
     const row = element("tr");
     row.dataset.stage = target.past_and_clear ? 0 : target.stage;
-    const name = target.name_untrusted ? `${target.label} ${target.name_untrusted}` : target.label;
+    const name = element("td");
+    const kind = target.kind === "power" ? "" : ` (${target.kind})`;
+    name.append(element("b", target.label), element("small", (target.name_untrusted || target.track_id.replace("mmsi:", "")) + kind));
     const cells = [
-      name, target.kind, target.range_nm.toFixed(1), three(target.bearing_deg), target.cpa_nm.toFixed(2), target.tcpa_min.toFixed(1),
+      target.range_nm.toFixed(1), three(target.bearing_deg), target.cpa_nm.toFixed(2), target.tcpa_min.toFixed(1),
       plain(target.encounter), plain(target.role), target.past_and_clear ? "clear" : String(target.stage),
     ];
-    row.append(...cells.map((text) => element("td", text)));
+    row.append(name, ...cells.map((text) => element("td", text)));
     return row;
   });
   if (!rows.length) {
     const cell = element("td", WORDS[language].none, "sdx-dim");
-    cell.colSpan = 9;
+    cell.colSpan = 8;
     const row = element("tr");
     row.append(cell);
     rows.push(row);
@@ -124,8 +130,10 @@ function showOrder(state, words) {
 }
 
 export function showControls(state) {
-  const waiting = Boolean(state.approval && state.approval.waiting);
+  const waiting = state.approval && state.approval.waiting;
   byId("approve").disabled = byId("reject").disabled = !waiting;
+  byId("approve").dataset.order = waiting ? waiting.id : "";
+  write("waiting", waiting ? `${waiting.label || waiting.id} ?` : "");
   byId("release").disabled = state.mode !== "override";
 }
 

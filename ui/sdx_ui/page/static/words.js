@@ -2,7 +2,7 @@
 
 export const WORDS = {
   en: {
-    ship: "ship", reset: "Reset stop", stop: "STOP", targets: "Targets", kind: "kind", range: "range NM", bearing: "bearing",
+    ship: "ship", reset: "Reset stop", stop: "STOP", targets: "Targets", range: "range NM", bearing: "bearing",
     encounter: "encounter", role: "role", stage: "stage", situation: "Situation", proposal: "Proposal", verdict: "Verdict",
     control: "Control", approve: "Approve", reject: "Reject", heading: "heading °", speed: "speed kn", takeover: "Take over",
     release: "Release", record: "Record", none: "no target in range", no_proposal: "none yet",
@@ -13,7 +13,7 @@ export const WORDS = {
     order: "Order in force", remaining: "valid for", refused: "refused",
   },
   ko: {
-    ship: "선박", reset: "정지 해제", stop: "정지", targets: "타선", kind: "종류", range: "거리 NM", bearing: "방위",
+    ship: "선박", reset: "정지 해제", stop: "정지", targets: "타선", range: "거리 NM", bearing: "방위",
     encounter: "조우", role: "역할", stage: "단계", situation: "상황", proposal: "제안", verdict: "판정",
     control: "조작", approve: "승인", reject: "거부", heading: "침로 °", speed: "속력 kn", takeover: "수동 조종",
     release: "자동 복귀", record: "기록", none: "범위 내 타선 없음", no_proposal: "아직 없음",

@@ -1,0 +1,122 @@
+"""The wire on one side, the store on the other: a ROS 2 node that listens to the guard and sends what the operator does.
+
+The stop goes out twice, as an operator action and as a Bool on `estop/request`: whichever arrives first counts.
+"""
+
+import json
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from sdx_ros_nodes import events, topics
+from sdx_ros_nodes.api import MessageCallback, Meta, TransportEvent
+from sdx_ros_nodes.messages import new
+from sdx_ros_nodes.ros_args import parse
+from sdx_ros_nodes.transports import open_transport
+from sdx_ui.api import OperatorCommand
+from sdx_ui.page.store import BridgeStore
+
+WHO = "bridge page"
+PARTS = {"ship_plant": "plant", "ship_guard": "guard", "ship_agent": "agent"}
+
+
+class BridgeLink:
+    """Owns the transport. spin() runs in a thread of its own; send() may be called from any other."""
+
+    def __init__(self, store: BridgeStore, argv: Sequence[str] = (), transport: str = "auto", name: str = "ship_page") -> None:
+        arguments, unknown = parse(list(argv), name, topics.NAMESPACE)
+        if unknown:
+            raise ValueError(f"unknown arguments: {' '.join(unknown)}")
+        self.store = store
+        self._transport = open_transport(transport, arguments)
+        self._operator = self._publisher(topics.OPERATOR)
+        self._stop = self._publisher(topics.ESTOP_REQUEST)
+        self._transport.on_event(self._event)
+        for topic, take in self._table():
+            self._transport.subscribe(topic.name, topic.type_name, topic.qos.reader(), self._safely(take))
+
+    def spin(self) -> None:
+        self._transport.spin()
+
+    def shutdown(self) -> None:
+        self._transport.shutdown()
+
+    def send(self, command: OperatorCommand) -> None:
+        """Put a command on the wire."""
+        if command.kind == "stop":
+            self._stop.publish(new(topics.ESTOP_REQUEST.type_name, data=True))
+        self._operator.publish(events.operator_event(action_of(command), self._transport.now_s()))
+
+    def _publisher(self, topic: topics.Topic) -> Any:
+        return self._transport.publisher(topic.name, topic.type_name, topic.qos)
+
+    def _table(self) -> list[tuple[topics.Topic, Callable[[Any], None]]]:
+        return [
+            (topics.PICTURE, self._picture),
+            (topics.PROPOSAL, self._proposal),
+            (topics.VERDICT, self._verdict),
+            (topics.PENDING, self._pending),
+            (topics.MODE, lambda message: self.store.put_mode(message.data)),
+            (topics.ESTOP, lambda message: self.store.put_estop(bool(message.data))),
+            (topics.HEARTBEAT, self._heartbeat),
+        ]
+
+    def _safely(self, take: Callable[[Any], None]) -> MessageCallback:
+        """What cannot be read becomes a line of the record, and the page lives on."""
+
+        def callback(message: Any, meta: Meta) -> None:
+            try:
+                take(message)
+            except ValueError as error:
+                self.store.record("fault", str(error))
+
+        return callback
+
+    def _event(self, event: TransportEvent) -> None:
+        self.store.record("fault", f"{event.topic}: {event.kind}: {event.detail}")
+
+    def _picture(self, message: Any) -> None:
+        self.store.put_picture(json.loads(message.json))
+
+    def _proposal(self, message: Any) -> None:
+        proposed = events.read_event(events.Proposed, message)
+        about = {"model": proposed.model, "latency_s": proposed.latency_s, "note": proposed.note}
+        self.store.put_decision(proposed.proposal.model_dump(mode="json"), list(proposed.options), about)
+
+    def _verdict(self, message: Any) -> None:
+        judged = events.read_event(events.Judged, message)
+        verdict = judged.verdict.model_dump(mode="json")
+        if judged.verdict.order is not None:
+            verdict["order"]["id"] = judged.verdict.order.id
+        self.store.put_verdict(verdict, judged.about, judged.reason)
+
+    def _pending(self, message: Any) -> None:
+        pending = events.read_event(events.Pending, message)
+        if pending.order is None:
+            self.store.put_pending(None, pending.outcome)
+            return
+        order = pending.order
+        shown = {"id": order.id, "label": order.label, "setpoints": dict(order.setpoints), "expires_s": pending.expires_s}
+        self.store.put_pending(shown)
+
+    def _heartbeat(self, message: Any) -> None:
+        part = PARTS.get(message.node.rpartition("/")[2])
+        if part:
+            self.store.heard(part)
+
+
+def action_of(command: OperatorCommand) -> events.Action:
+    """The page's command as an action of the wire."""
+    match command.kind:
+        case "stop":
+            return events.Stop(by=WHO)
+        case "reset":
+            return events.Reset(by=WHO)
+        case "release":
+            return events.Release(by=WHO)
+        case "takeover":
+            assert command.heading_deg is not None and command.speed_kn is not None  # OperatorCommand holds them together
+            return events.Override(by=WHO, heading_deg=command.heading_deg, speed_kn=command.speed_kn)
+        case "approve":
+            return events.Approve(by=WHO, order_id=command.order_id or "")
+        case "reject":
+            return events.Refuse(by=WHO, order_id=command.order_id or "")
