@@ -267,7 +267,7 @@ class EncounterLock:
             if self.risk and self._may_open(g, bounds, w):
                 self._open(g, w)
         elif self._released(g, bounds, w):
-            self._release(w)
+            self._release(g, w)
         else:
             self._hold(g, w)
         self._set_stage(g, bounds, w)
@@ -322,10 +322,10 @@ class EncounterLock:
             return resume_clear and (abaft or g.range_nm >= 2.0 * bounds.cpa_nm)
         return resume_clear and gone_s > 180.0 and g.range_nm > 1.5 * bounds.limits.give_way_act_range_nm * bounds.size
 
-    def _release(self, w: Watch) -> None:
+    def _release(self, g: Geometry, w: Watch) -> None:
         self.since_s = None
         self._released_s = w.t_s
-        self.past_and_clear = True
+        self.past_and_clear = g.tcpa_min < 0.0
         self._geometric = "none"
 
     def _set_stage(self, g: Geometry, bounds: Bounds, w: Watch) -> None:

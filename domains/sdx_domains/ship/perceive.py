@@ -1,70 +1,41 @@
 """Readings in, ship picture out: the one place where facts are computed. Start reading at ShipPerceiver.take."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from math import atan2, degrees, hypot, isfinite, isnan, sqrt
-from typing import Any, Literal
+from math import isfinite, sqrt
+from typing import Literal
 
 from sdx_domains.contract import Fault, Reading
-from sdx_domains.ship.encounter import Bounds, EncounterLock, Geometry, Watch, making_way, risk_of, role_of, rules_of
-from sdx_domains.ship.geometry import (
-    KN_MS,
-    NM_M,
-    LocalPlane,
-    bearing_range,
-    bow_crossing,
-    closest_approach,
-    cpa_sigma,
-    velocity,
-    wrap180,
-)
+from sdx_domains.ship.encounter import Bounds
+from sdx_domains.ship.envelope import envelope
+from sdx_domains.ship.geometry import NM_M
 from sdx_domains.ship.limits import limits
 from sdx_domains.ship.own_state import OwnState
 from sdx_domains.ship.picture import (
-    EnvelopeItem,
     Environment,
     EnvironmentReading,
     OwnReading,
-    OwnShip,
     OwnShipParameters,
-    Route,
     RouteReading,
     ShipPicture,
     Target,
     TargetReading,
     VesselKind,
 )
+from sdx_domains.ship.relative import Kept, Surroundings
 from sdx_domains.ship.route import RouteFollower
-from sdx_domains.ship.tracker import FUTURE_S, Estimate, Track, Tracker
+from sdx_domains.ship.tracker import FUTURE_S, Track, Tracker, fit_track_id
 
 Waters = Literal["open", "coastal", "confined"]
-SHOWN_RANGE_NM = 24.0
-"""Targets beyond are tracked, not shown."""
 SHOWN_TARGETS = 60
 CLOCK_JUMP_S = 5.0
 """The clock of take() set back by more than this: every remembered time is moved with it."""
 FAULT_SHOWN_S = 10.0
 """A fault stays in the pictures this long, so that slow readers see it too."""
 FAULTS_SHOWN = 40
-DENSITY_RANGE_NM = 6.0
-MIN_VISIBILITY_NM = 0.25
-MAX_WIND_KN = 40.0
-MAX_CURRENT_KN = 4.0
-UNDER_KEEL_M = 2.0
-_OWN_VELOCITY_SIGMA_MS = 0.05
 
 
 class NotEnoughData(ValueError):
     """Own position or heading was never seen yet: there is no picture to give."""
-
-
-@dataclass(slots=True)
-class _Kept:
-    """What belongs to a track and is not motion."""
-
-    label: str
-    lock: EncounterLock = field(default_factory=EncounterLock)
-    in_sight: bool = True
 
 
 class ShipPerceiver:
@@ -77,7 +48,7 @@ class ShipPerceiver:
         self._own = OwnState()
         self._route = RouteFollower()
         self._tracker = Tracker()
-        self._kept: dict[str, _Kept] = {}
+        self._kept: dict[str, Kept] = {}
         self._labels = 0
         self._around: dict[str, float | bool] = {}
         self._around_s: dict[str, float] = {}
@@ -133,7 +104,7 @@ class ShipPerceiver:
 
     def _fold(self, reading: Reading, now_s: float) -> None:
         if not isfinite(reading.t_s):
-            self._report(now_s, "bad_stamp", f"{type(reading).__name__} from {reading.source[:20]!r} has time {reading.t_s!r}; dropped")
+            self._report(now_s, "bad_stamp", f"{_subject(reading)} has time {reading.t_s!r}; dropped")
         elif reading.t_s > now_s + FUTURE_S:
             self._report(now_s, "future_stamp", f"{_subject(reading)} stamped {reading.t_s - now_s:.1f} s ahead of the clock; dropped")
         elif isinstance(reading, OwnReading):
@@ -164,19 +135,12 @@ class ShipPerceiver:
         environment = self._environment()
         route = self._route.at(own.lat_deg, own.lon_deg, own.heading_deg, own.sog_kn)
         bounds = self._bounds(environment)
-        targets = _Targets(own, route, environment, bounds, now_s)
+        around = Surroundings(own, route, environment, bounds, now_s)
         shown: list[Target] = []
         for track_id, track in self._tracker.tracks.items():
             estimate = track.at(now_s)
-            kept = self._kept.get(track_id)
-            if kept is None:
-                if targets.too_far(estimate):
-                    continue
-                self._labels += 1
-                kept = self._kept[track_id] = _Kept(f"T{self._labels}")
-            elif targets.too_far(estimate):
-                continue
-            shown.append(targets.target(track_id, track, estimate, kept))
+            if not around.too_far(estimate):
+                shown.append(around.target(track_id, track, estimate, self._keep(track_id, track)))
         shown.sort(key=lambda t: (-round(t.risk, 3), t.tcpa_min if t.tcpa_min > 0.0 else 1e6, t.range_nm, t.label))
         del shown[SHOWN_TARGETS:]
         return ShipPicture.model_construct(
@@ -188,8 +152,16 @@ class ShipPerceiver:
             environment=environment,
             targets=tuple(shown),
             cpa_limit_nm=bounds.cpa_nm,
-            envelope=_envelope(own, environment, shown),
+            envelope=envelope(own, environment, shown),
         )
+
+    def _keep(self, track_id: str, track: Track) -> Kept:
+        """Label and lock of a track; a track that was moved elsewhere keeps its label and starts a new lock."""
+        kept = self._kept.get(track_id)
+        if kept is None or kept.track is not track:
+            self._labels += kept is None
+            kept = self._kept[track_id] = Kept(f"T{self._labels}" if kept is None else kept.label, track)
+        return kept
 
     def _environment(self) -> Environment:
         lim = limits()
@@ -227,161 +199,10 @@ _AROUND = {
 }
 
 
-def _order(reading: Reading) -> float:
-    return reading.t_s if isfinite(reading.t_s) else -1e18
+def _order(reading: Reading) -> tuple[float, bool]:
+    """By time; own ship first, since targets are judged against it."""
+    return (reading.t_s if isfinite(reading.t_s) else -1e18, not isinstance(reading, OwnReading))
 
 
 def _subject(reading: Reading) -> str:
-    return reading.track_id[:40] if isinstance(reading, TargetReading) else type(reading).__name__
-
-
-class _Targets:
-    """Works targets out relative to one own ship at one instant."""
-
-    def __init__(self, own: OwnShip, route: Route, environment: Environment, bounds: Bounds, now_s: float) -> None:
-        self._own, self._environment, self._bounds, self._now_s = own, environment, bounds, now_s
-        self._plane = LocalPlane(own.lat_deg, own.lon_deg)
-        self._vn, self._ve = velocity(own.cog_deg, own.sog_kn)
-        self._resume_vn, self._resume_ve = velocity(route.course_to_steer_deg, route.planned_sog_kn)
-        ordered = own.ordered_heading_deg
-        self._turning = ordered is not None and abs(wrap180(ordered - own.heading_deg)) > 5.0
-
-    def too_far(self, e: Estimate) -> bool:
-        return hypot(*self._plane.to_plane(e.lat_deg, e.lon_deg)) > SHOWN_RANGE_NM * NM_M
-
-    def target(self, track_id: str, track: Track, e: Estimate, kept: _Kept) -> Target:
-        """All of one target; advances its lock."""
-        dn, de = self._plane.to_plane(e.lat_deg, e.lon_deg)
-        dvn, dve = e.vn - self._vn, e.ve - self._ve
-        bearing, range_m = bearing_range(dn, de)
-        cpa_m, tcpa_s = closest_approach(dn, de, dvn, dve)
-        sigma_m = cpa_sigma(
-            dn, de, dvn, dve, tcpa_s, hypot(e.pos_sigma_m, self._own.pos_sigma_m), hypot(e.vel_sigma_ms, _OWN_VELOCITY_SIGMA_MS)
-        )
-        safe_m = max(range_m, 1.0)
-        geometry = Geometry(
-            own_heading_deg=self._own.heading_deg,
-            own_sog_kn=self._own.sog_kn,
-            target_heading_deg=e.heading_deg,
-            target_sog_kn=e.sog_kn,
-            bearing_deg=bearing,
-            range_nm=range_m / NM_M,
-            range_rate_kn=(dn * dvn + de * dve) / safe_m / KN_MS,
-            relative_speed_kn=hypot(dvn, dve) / KN_MS,
-            cpa_nm=cpa_m / NM_M,
-            cpa_sigma_nm=sigma_m / NM_M,
-            tcpa_min=tcpa_s / 60.0,
-            heading_sigma_deg=e.heading_sigma_deg,
-            anchored=track.anchored,
-        )
-        self._advance(geometry, track, kept, (dn, de, e.vn, e.ve))
-        bcr, bct = bow_crossing(dn, de, dvn, dve, self._own.heading_deg)
-        motion = {
-            "bearing_rate_deg_min": degrees((dn * dve - de * dvn) / (safe_m * safe_m)) * 60.0,
-            "bcr_nm": None if isnan(bcr) else bcr / NM_M,
-            "bct_min": None if isnan(bct) else bct / 60.0,
-            "passes": _passes(dn + dvn * tcpa_s, de + dve * tcpa_s, geometry),
-        }
-        return self._told(track_id, track, e, kept, geometry, motion)
-
-    def _advance(self, g: Geometry, track: Track, kept: _Kept, motion: tuple[float, float, float, float]) -> None:
-        dn, de, vn, ve = motion
-        resume_cpa, resume_tcpa = closest_approach(dn, de, vn - self._resume_vn, ve - self._resume_ve)
-        reach = self._environment.visibility_nm * (1.1 if kept.in_sight else 1.0)
-        kept.in_sight = not self._environment.restricted_visibility or g.range_nm <= reach
-        kept.lock.update(
-            g,
-            self._bounds,
-            Watch(
-                t_s=self._now_s,
-                hidden=not kept.in_sight,
-                reports=track.reports,
-                turning=self._turning,
-                resume_cpa_nm=resume_cpa / NM_M,
-                resume_tcpa_min=resume_tcpa / 60.0,
-                target_manoeuvre_s=track.manoeuvres.t_s,
-            ),
-        )
-
-    def _told(self, track_id: str, track: Track, e: Estimate, kept: _Kept, g: Geometry, motion: dict[str, Any]) -> Target:
-        lock, kind = kept.lock, track.kind
-        role = role_of(lock.encounter, self._own.kind, kind)
-        return Target.model_construct(
-            track_id=track_id,
-            label=kept.label,
-            name_untrusted=track.name,
-            kind=kind,
-            length_m=track.length_m or 100.0,
-            beam_m=track.beam_m or 16.0,
-            sources=tuple(sorted(track.sources)),
-            lat_deg=e.lat_deg,
-            lon_deg=e.lon_deg,
-            pos_sigma_m=e.pos_sigma_m,
-            cog_deg=e.cog_deg,
-            cog_sigma_deg=e.cog_sigma_deg,
-            sog_kn=e.sog_kn,
-            sog_sigma_kn=e.vel_sigma_ms / KN_MS,
-            heading_deg=e.heading_deg,
-            rot_deg_min=track.rot_deg_min,
-            age_s=e.age_s,
-            in_sight=kept.in_sight,
-            range_nm=g.range_nm,
-            bearing_deg=g.bearing_deg,
-            rel_bearing_deg=wrap180(g.bearing_deg - g.own_heading_deg),
-            aspect_deg=wrap180(g.bearing_deg + 180.0 - g.target_heading_deg),
-            range_rate_kn=g.range_rate_kn,
-            cpa_nm=g.cpa_nm,
-            cpa_sigma_nm=g.cpa_sigma_nm,
-            tcpa_min=g.tcpa_min,
-            encounter=lock.encounter,
-            encounter_since_s=lock.since_s,
-            role=role,
-            rules=rules_of(
-                lock.encounter,
-                role,
-                lock.stage,
-                own=self._own.kind,
-                target=kind,
-                making_way=making_way(g),
-                confined=self._environment.waters == "confined",
-            ),
-            stage=lock.stage,
-            risk=risk_of(g, self._bounds),
-            past_and_clear=lock.past_and_clear,
-            last_manoeuvre_s=track.manoeuvres.t_s,
-            last_manoeuvre_deg=track.manoeuvres.change_deg,
-            **motion,
-        )
-
-
-def _passes(n: float, e: float, g: Geometry) -> Literal["ahead", "astern", "port", "starboard", "clear"]:
-    """Where the target is, seen from own heading, at the closest approach (n, e); within 45 deg of bow and stern is ahead, astern."""
-    if g.tcpa_min <= 0.0:
-        return "clear"
-    bearing = degrees(atan2(e, n)) if hypot(n, e) > 1.0 else g.bearing_deg
-    rel = wrap180(bearing - g.own_heading_deg)
-    if abs(rel) <= 45.0:
-        return "ahead"
-    if abs(rel) >= 135.0:
-        return "astern"
-    return "starboard" if rel > 0.0 else "port"
-
-
-def _envelope(own: OwnShip, environment: Environment, targets: list[Target]) -> tuple[EnvelopeItem, ...]:
-    """The operational envelope: each item's value against its limit."""
-    lim, ship = limits(), own.parameters
-    items = [
-        ("own_data_age", own.age_s, lim.own_max_age_s, "s", own.age_s <= lim.own_max_age_s),
-        ("visibility", environment.visibility_nm, MIN_VISIBILITY_NM, "NM", environment.visibility_nm >= MIN_VISIBILITY_NM),
-        ("wind", environment.wind_kn, MAX_WIND_KN, "kn", environment.wind_kn <= MAX_WIND_KN),
-        ("current", environment.current_kn, MAX_CURRENT_KN, "kn", environment.current_kn <= MAX_CURRENT_KN),
-        ("speed", own.sog_kn, ship.max_speed_kn, "kn", own.sog_kn <= 1.2 * ship.max_speed_kn + environment.current_kn),
-    ]
-    near = float(sum(t.range_nm <= DENSITY_RANGE_NM for t in targets))
-    items.append(("traffic_density", near, float(lim.max_targets_in_envelope), "targets within 6 NM", near <= lim.max_targets_in_envelope))
-    oldest = max((t.age_s for t in targets if t.risk > 0.0), default=0.0)
-    items.append(("target_age", oldest, lim.target_max_age_s, "s", oldest <= lim.target_max_age_s))
-    if environment.depth_m is not None:
-        need = ship.draft_m + UNDER_KEEL_M
-        items.append(("depth", environment.depth_m, need, "m", environment.depth_m >= need))
-    return tuple(EnvelopeItem.model_construct(name=n, value=v, limit=li, unit=u, ok=ok) for n, v, li, u, ok in items)
+    return reading.track_id if isinstance(reading, TargetReading) and fit_track_id(reading.track_id) else type(reading).__name__

@@ -35,9 +35,11 @@ class RouteFollower:
             )
             return
         self._speed_kn = speed
-        if points not in (self._given, self._left):
-            self._given = self._left = points
-            self._from = None
+        if points in (self._given, self._left):
+            return
+        rest = len(self._left) > len(points) and self._left[-len(points) :] == points
+        self._from = self._left[-len(points) - 1] if rest else None
+        self._given = self._left = points
 
     def at(self, lat: float, lon: float, heading_deg: float, sog_kn: float) -> Route:
         """The route seen from own position; drops the waypoints that were passed."""

@@ -32,6 +32,11 @@ Report = Callable[[float, str, str], None]
 """(t_s, kind, detail): how a fault is told."""
 
 
+def fit_track_id(text: str) -> bool:
+    """1-40 letters, digits, `_ : . -`: nothing that could carry a message into a fault or a prompt."""
+    return _TRACK_ID.fullmatch(text) is not None
+
+
 def clean_name(text: str) -> str:
     """At most 20 printable characters for display: no control, format or private characters, single spaces."""
     kept = "".join(c if unicodedata.category(c)[0] != "C" and c != "@" else " " for c in text[:200])
@@ -108,6 +113,13 @@ class Track:
             self.length_m = reading.length_m
         if reading.beam_m is not None and 0.0 < reading.beam_m <= 80.0:
             self.beam_m = reading.beam_m
+
+    def inherit(self, other: "Track") -> None:
+        """Take over what is known of the vessel, not its motion."""
+        self.name = self.name or other.name
+        self.nav_status = self.nav_status if self.nav_status is not None else other.nav_status
+        self.ship_type = self.ship_type if self.ship_type is not None else other.ship_type
+        self.length_m, self.beam_m = self.length_m or other.length_m, self.beam_m or other.beam_m
 
     @property
     def kind(self) -> VesselKind:
@@ -246,13 +258,14 @@ class Tracker:
 
     def __init__(self) -> None:
         self.tracks: dict[str, Track] = {}
+        self._branches: dict[str, list[str]] = {}
         self._tentative: dict[str, Track] = {}
         self._static: dict[str, TargetReading] = {}
 
     def fold(self, reading: TargetReading, now_s: float, own: tuple[float, float] | None, report: Report) -> None:
         """Take one report; whatever is wrong with it is told through `report` and the rest is used."""
-        if not _TRACK_ID.fullmatch(reading.track_id):
-            report(now_s, "bad_track_id", f"target report with track id {reading.track_id[:60]!r} dropped")
+        if not fit_track_id(reading.track_id):
+            report(now_s, "bad_track_id", "target report dropped: its track id is not 1-40 letters, digits or _ : . -")
             return
         reading = sane(reading, report)
         if reading.lat_deg is None or reading.lon_deg is None:
@@ -264,23 +277,25 @@ class Tracker:
                 reading.t_s, "out_of_range", f"{reading.track_id} at {lat:.4f}, {lon:.4f} is more than {MAX_RANGE_NM:.0f} NM away; dropped"
             )
             return
-        branches = (
-            [(i, t) for i, t in self.tracks.items() if i.split("#")[0] == reading.track_id] if reading.track_id in self.tracks else []
-        )
-        for _, track in branches:
-            if track.plausible(reading.t_s, lat, lon):
-                self._add(track, reading, lat, lon, report)
+        branches = self._branches.get(reading.track_id, [])
+        for track_id in branches:
+            if self.tracks[track_id].plausible(reading.t_s, lat, lon):
+                self._add(self.tracks[track_id], reading, lat, lon, report)
                 return
         if not branches:
-            self._start(reading.track_id, Track(reading, lat, lon), report)
+            self._start(reading.track_id, reading.track_id, Track(reading, lat, lon), report)
             return
-        self._jump(reading, lat, lon, [i for i, _ in branches], report)
+        self._jump(reading, lat, lon, branches, report)
 
     def drop_old(self, now_s: float) -> list[str]:
         """Forget tracks without a report for target_drop_age_s; returns their ids."""
         gone = [i for i, t in self.tracks.items() if now_s - t.t_s > limits().target_drop_age_s]
         for track_id in gone:
             del self.tracks[track_id]
+            base = track_id.split("#")[0]
+            self._branches[base].remove(track_id)
+            if not self._branches[base]:
+                del self._branches[base]
         self._tentative = {i: t for i, t in self._tentative.items() if now_s - t.t_s <= TENTATIVE_S}
         return gone
 
@@ -294,7 +309,7 @@ class Tracker:
         elif reading.track_id in self._static or len(self._static) < MAX_TRACKS:
             self._static[reading.track_id] = reading
 
-    def _start(self, track_id: str, track: Track, report: Report) -> None:
+    def _start(self, base: str, track_id: str, track: Track, report: Report) -> None:
         if len(self.tracks) >= MAX_TRACKS:
             report(track.t_s, "too_many_tracks", f"{track_id} not followed: {MAX_TRACKS} tracks already")
             return
@@ -302,6 +317,7 @@ class Tracker:
         if static is not None:
             track.describe(static)
         self.tracks[track_id] = track
+        self._branches.setdefault(base, []).append(track_id)
 
     def _add(self, track: Track, reading: TargetReading, lat: float, lon: float, report: Report) -> None:
         late = track.t_s - reading.t_s
@@ -317,7 +333,7 @@ class Tracker:
         waiting = self._tentative.get(base)
         if waiting is None or not waiting.plausible(reading.t_s, lat, lon) or reading.t_s < waiting.t_s:
             self._tentative[base] = Track(reading, lat, lon)
-            n, e = self.tracks[base].offset_m(reading.t_s, lat, lon)
+            n, e = self.tracks[known[0]].offset_m(reading.t_s, lat, lon)
             report(reading.t_s, "position_jump", f"{base} reported {hypot(n, e) / 1852.0:.2f} NM from its track; held back until confirmed")
             return
         if reading.t_s == waiting.t_s:
@@ -328,11 +344,12 @@ class Tracker:
             number = next(k for k in range(2, MAX_TRACKS) if f"{base}#{k}" not in self.tracks)
             report(reading.t_s, "duplicate_mmsi", f"two vessels report as {base}; the second is followed as {base}#{number}")
             del self._tentative[base]
-            self._start(f"{base}#{number}", waiting, report)
+            self._start(base, f"{base}#{number}", waiting, report)
         elif waiting.reports >= 3:
             report(reading.t_s, "position_jump", f"{base} continues at its new position; track moved there")
             del self._tentative[base]
-            self.tracks[base] = waiting
+            waiting.inherit(self.tracks[known[0]])
+            self.tracks[known[0]] = waiting
 
 
 def _far(own: tuple[float, float], lat: float, lon: float) -> bool:
