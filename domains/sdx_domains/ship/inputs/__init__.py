@@ -1,0 +1,1 @@
+"""Readings from the outside: NMEA 0183 and AIS (nmea.py), TANGO CSV files (tango_csv.py); orders to an autopilot (autopilot.py)."""
