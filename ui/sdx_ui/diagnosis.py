@@ -2,7 +2,6 @@
 
 import importlib.util
 import os
-import time
 from pathlib import Path
 
 from sdx_ui import machine
@@ -59,13 +58,34 @@ def dds(timeout_s: float = 5.0) -> Check:
     os.environ["ROS_DOMAIN_ID"] = str(60 + os.getpid() % 40)
     try:
         took_s = _loopback(timeout_s)
-    except Exception as error:  # whatever the transport raises is the finding
+    except Exception as error:  # noqa: BLE001  whatever the transport raises is the finding
         return Check("DDS", False, f"{type(error).__name__}: {error}", "is the loopback interface up, and CYCLONEDDS_URI unset or right?")
     if took_s is None:
-        return Check("DDS", False, f"no message came back in {timeout_s:g} s", "allow UDP on the loopback interface (firewall), unset CYCLONEDDS_URI")
+        return Check(
+            "DDS", False, f"no message came back in {timeout_s:g} s", "allow UDP on the loopback interface (firewall), unset CYCLONEDDS_URI"
+        )
     return Check("DDS", True, f"loopback message in {took_s * 1000:.1f} ms")
 
 
 def _loopback(timeout_s: float) -> float | None:
     """Seconds from publishing to arrival; None when it did not arrive."""
-    raise NotImplementedError(f"waits for the transport ({timeout_s}, {time})")
+    from sdx_ros_nodes import topics
+    from sdx_ros_nodes.messages import new
+    from sdx_ros_nodes.ros_args import NodeArguments
+    from sdx_ros_nodes.transports import open_transport
+
+    arrived: list[float] = []
+    wire = open_transport("dds", NodeArguments("sdx_doctor", "/doctor"))
+    try:
+        wire.subscribe(topics.MODE.name, topics.MODE.type_name, topics.MODE.qos, lambda message, meta: arrived.append(wire.steady_s()))
+        writer = wire.publisher(topics.MODE.name, topics.MODE.type_name, topics.MODE.qos)
+        ends_s = wire.steady_s() + timeout_s
+        while not arrived and wire.steady_s() < ends_s:
+            sent_s = wire.steady_s()
+            writer.publish(new(topics.MODE.type_name, data="hello"))
+            wire.spin(for_s=0.2)
+            if arrived:
+                return arrived[0] - sent_s
+        return None
+    finally:
+        wire.shutdown()

@@ -10,7 +10,6 @@ from typing import Any
 
 from sdx_agents.episode import Decider, Episode, agent_decider, planner_decider
 from sdx_domains.contract import Fault, Language, Reading, load_domain
-from sdx_domains.ship.domain import ShipDomain
 from sdx_domains.ship.perceive import NotEnoughData
 from sdx_domains.ship.picture import OwnReading, ShipPicture
 
@@ -40,7 +39,7 @@ def through_scenario(name: str, seed: int, decide: Decider, guarded: bool) -> It
     """Each decision and each new order, then the score. KeyError names the known scenarios."""
     from sdx_domains.ship.scenarios import scenario
 
-    domain = ShipDomain()
+    domain: Any = load_domain("ship")
     case = scenario(name, seed)
     plant = domain.plant_of(case, seed)
     episode = Episode(domain, plant, decide, guarded=guarded)
@@ -62,7 +61,7 @@ def over_recording(path: Path, decide: Decider, language: Language, own: OwnRead
     Raises:
         ValueError: the file holds no own-ship position and none was given.
     """
-    domain = ShipDomain()
+    domain: Any = load_domain("ship")
     perceiver = domain.perceiver()
     decided_s, salience, seen = float("-inf"), "", False
     for now_s, readings, faults in batches(path, LOOK_EVERY_S):
@@ -82,7 +81,7 @@ def over_recording(path: Path, decide: Decider, language: Language, own: OwnRead
         raise ValueError(f"{path} holds no own-ship position and heading: say where own ship was with --own LAT,LON,HEADING,SPEED")
 
 
-def look(domain: ShipDomain, picture: ShipPicture, decide: Decider, language: Language) -> Row:
+def look(domain: Any, picture: ShipPicture, decide: Decider, language: Language) -> Row:
     """Description, proposal and verdict for one picture."""
     decided = decide(picture)
     verdict = decided.failed or domain.assure(picture, decided.options, decided.proposal)

@@ -2,21 +2,14 @@
 
 import json
 import sys
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from sdx_ui.commands.choices import Ablation, Tongue
+
 app = typer.Typer(no_args_is_help=True, help="Measure: suites of scenarios, and the speed of each part.")
-
-
-class Ablation(StrEnum):
-    """Why StrEnum: typer lists the choices and refuses others."""
-
-    none = "none"
-    model = "model"
-    guard = "guard"
 
 
 @app.command()
@@ -28,9 +21,8 @@ def ship(
     model: Annotated[str, typer.Option(help="embedded, none, a GGUF file, or an OpenAI-compatible URL")] = "embedded",
     ablate: Annotated[Ablation, typer.Option(help="leave out: model (the planner decides) or guard (nothing checks)")] = Ablation.none,
     workers: Annotated[int, typer.Option(min=1, help="processes side by side")] = 2,
-    language: Annotated[str, typer.Option(help="en or ko")] = "en",
+    language: Annotated[Tongue, typer.Option(help="of descriptions and reasons")] = Tongue.en,
     as_json: Annotated[bool, typer.Option("--json", help="the whole result as JSON on standard output")] = False,
-    plots: Annotated[Path | None, typer.Option(help="folder for a picture of the tracks of each case")] = None,
 ) -> None:
     """Run every case of a suite in closed loop and score it.
 
@@ -40,10 +32,7 @@ def ship(
     """
     from sdx_agents.bench import SuiteRun, run_suite
 
-    run = SuiteRun(
-        suite=suite, seed=seed, count=count, folder=folder, model=model, ablate=ablate.value, workers=workers, language=language,
-        **({"plots": plots} if plots else {}),
-    )  # fmt: skip
+    run = SuiteRun(suite, "ship", seed, count, folder, model, ablate.value, workers, language.value)
     result = run_suite(run, _show_progress)
     print(file=sys.stderr)
     if as_json:

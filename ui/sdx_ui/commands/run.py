@@ -6,18 +6,22 @@ from typing import Annotated, Any
 
 import typer
 
+from sdx_ui.commands.choices import Tongue
+
 app = typer.Typer(no_args_is_help=True, help="One run: a scenario in closed loop, or a recording.")
 
 
 @app.command()
 def ship(
     scenario: Annotated[str | None, typer.Option(help="e.g. imazu-05, imazu-08b, random-17, or a situation file")] = None,
-    recording: Annotated[Path | None, typer.Option("--from", exists=True, dir_okay=False, help="NMEA 0183 / AIS file, or TANGO2 CSV")] = None,
+    recording: Annotated[
+        Path | None, typer.Option("--from", exists=True, dir_okay=False, help="NMEA 0183 / AIS file, or TANGO2 CSV")
+    ] = None,
     own: Annotated[str | None, typer.Option(help="own ship for a recording without one: LAT,LON,HEADING,SPEED")] = None,
     model: Annotated[str, typer.Option(help="embedded, none, a GGUF file, or an OpenAI-compatible URL")] = "embedded",
     no_guard: Annotated[bool, typer.Option("--no-guard", help="whatever is proposed is carried out (simulation only)")] = False,
     seed: Annotated[int, typer.Option(help="of the sensors' noise")] = 0,
-    language: Annotated[str, typer.Option(help="en or ko")] = "en",
+    language: Annotated[Tongue, typer.Option(help="of descriptions and reasons")] = Tongue.en,
     as_json: Annotated[bool, typer.Option("--json", help="one JSON object per line on standard output")] = False,
 ) -> None:
     """Sail a scenario to its end, or describe and propose for what was recorded.
@@ -31,9 +35,9 @@ def ship(
     if (scenario is None) == (recording is None):
         raise typer.BadParameter("give either --scenario or --from")
     show = _print_json if as_json else _print_row
-    with voyage.decider(model, language) as decide:
+    with voyage.decider(model, language.value) as decide:
         if recording is not None:
-            for row in voyage.over_recording(recording, decide, language, voyage.parse_own(own)):
+            for row in voyage.over_recording(recording, decide, language.value, voyage.parse_own(own)):
                 show(row)
             return
         assert scenario is not None
@@ -61,11 +65,11 @@ def replay(
 
     sdx replay runs/20260101-120000/audit.jsonl
     """
-    import dataclasses
+    from dataclasses import asdict
 
     from sdx_agents.replay import replay as replay_file
 
-    report: Any = replay_file(file)
-    facts = dataclasses.asdict(report) if dataclasses.is_dataclass(report) and not isinstance(report, type) else report.model_dump(mode="json")
+    report = replay_file(file)
+    facts = asdict(report) | {"times_real_time": round(report.times_real_time, 1)}
     print(json.dumps(facts, indent=None if as_json else 1, ensure_ascii=False, default=str))
     raise typer.Exit(0 if report.ok else 1)

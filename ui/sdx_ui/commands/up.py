@@ -1,15 +1,11 @@
 """sdx up: the whole ship, as processes, until Ctrl-C."""
 
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-
-class Approval(StrEnum):
-    auto = "auto"
-    ask = "ask"
+from sdx_ui.commands.choices import Approval
 
 
 def up(
@@ -28,7 +24,7 @@ def up(
 
     sdx up --scenario imazu-16 --approval ask --for 600
     """
-    from sdx_ui.supervisor import UpOptions, run_up
+    from sdx_ui.ship_crew import UpOptions, run_up
 
     options = UpOptions(scenario, model, port, approval.value, seconds, seed, speed, runs)
     raise typer.Exit(run_up(options))

@@ -8,7 +8,7 @@ from importlib.resources import files
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
 os.environ["HF_HUB_OFFLINE"] = "1"
 
-import gradio as gr  # noqa: E402
+import gradio as gr
 
 STATIC = files("sdx_ui.page") / "static"
 HEAD = '<link rel="stylesheet" href="bridge/bridge.css"><script type="module" src="bridge/bridge.js"></script>'
@@ -61,7 +61,9 @@ def bridge(answer: Callable[[str], Iterator[str]]) -> gr.Blocks:
                     gr.ChatInterface(
                         reply,
                         chatbot=gr.Chatbot(height=260, show_label=False, elem_id="chatbot", buttons=["copy"], render_markdown=False),
-                        textbox=gr.Textbox(placeholder="Ask about the situation · 상황에 대해 묻기", max_length=500, show_label=False, elem_id="question"),
+                        textbox=gr.Textbox(
+                            placeholder="Ask about the situation · 상황에 대해 묻기", max_length=500, show_label=False, elem_id="question"
+                        ),
                         examples=[[text] for text in EXAMPLES],
                         analytics_enabled=False,
                         autofocus=False,

@@ -27,7 +27,9 @@ SORRY: dict[Language, dict[str, str]] = {
 class Talks(Protocol):
     """The part of a chat client that is needed here."""
 
-    def stream(self, messages: Any, schema: Any = None, max_tokens: int = 512, temperature: float = 0.0, deadline_s: float = 60.0) -> Iterator[str]: ...
+    def stream(
+        self, messages: Any, schema: Any = None, max_tokens: int = 512, temperature: float = 0.0, deadline_s: float = 60.0
+    ) -> Iterator[str]: ...
 
 
 def language_of(text: str) -> Language:

@@ -16,6 +16,8 @@ from sdx_ui.api import OperatorCommand
 from sdx_ui.page.store import BridgeStore
 
 WHO = "bridge page"
+OVERRIDE_S = 600.0
+"""A takeover ends by itself after so long of the ship's time, or when released."""
 PARTS = {"ship_plant": "plant", "ship_guard": "guard", "ship_agent": "agent"}
 
 
@@ -115,7 +117,7 @@ def action_of(command: OperatorCommand) -> events.Action:
             return events.Release(by=WHO)
         case "takeover":
             assert command.heading_deg is not None and command.speed_kn is not None  # OperatorCommand holds them together
-            return events.Override(by=WHO, heading_deg=command.heading_deg, speed_kn=command.speed_kn)
+            return events.Override(by=WHO, heading_deg=command.heading_deg, speed_kn=command.speed_kn, valid_for_s=OVERRIDE_S)
         case "approve":
             return events.Approve(by=WHO, order_id=command.order_id or "")
         case "reject":

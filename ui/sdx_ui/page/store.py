@@ -59,6 +59,9 @@ class BridgeStore:
         self.options: tuple[ShipOption, ...] = ()
         self.proposal: Payload | None = None
         self.verdict: Payload | None = None
+        """Of the newest proposal."""
+        self.standing: Payload | None = None
+        """Of the order that stands, whoever gave it."""
         self.order: Payload | None = None
         self.pending: Payload | None = None
         self.decision: Payload = {}
@@ -100,11 +103,12 @@ class BridgeStore:
     def put_verdict(self, verdict: Payload, about: str = "proposal", reason: str = "") -> None:
         """A verdict of the guard: about a proposal, or about the order that stands from now on."""
         with self._lock:
-            known = self.verdict == verdict
-            self.verdict = verdict
             if about == "order":
+                known, self.standing = self.standing == verdict, verdict
                 self.order = verdict.get("order")
                 self.mode_reason = reason or self.mode_reason
+            else:
+                known, self.verdict = self.verdict == verdict, verdict
             self._settle()
         if not known:
             text = "; ".join([*([reason] if reason else []), *verdict.get("reasons", ())])
@@ -190,6 +194,7 @@ class BridgeStore:
                 "options": [option.model_dump(mode="json") for option in self.options],
                 "proposal": self.proposal,
                 "verdict": self.verdict,
+                "standing": self.standing,
                 "order": self.order,
                 "approval": {"waiting": self.pending},
                 "trails": {name: list(points) for name, points in self._trails.items()},

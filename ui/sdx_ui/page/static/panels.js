@@ -109,7 +109,8 @@ function showVerdict(state, words) {
   write("verdict", verdict ? verdict.kind : "");
   byId("verdict").dataset.kind = verdict ? verdict.kind : "";
   fill(byId("reasons"), verdict ? verdict.reasons.map((text) => element("li", text)) : []);
-  const margins = Object.entries((verdict && verdict.margins) || {}).map(([name, value]) => {
+  // Margins of the order that stands are the ones that matter now.
+  const margins = Object.entries((state.standing || verdict || {}).margins || {}).map(([name, value]) => {
     const box = element("div", "", "sdx-margin");
     box.dataset.ok = value >= 0;
     box.append(element("b", Number(value).toFixed(2)), element("span", plain(name)));
@@ -120,6 +121,7 @@ function showVerdict(state, words) {
 
 function showOrder(state, words) {
   const order = state.order;
+  write("why", state.mode_reason || "");
   if (!order) return write("order", "");
   const setpoints = Object.entries(order.setpoints).map(([name, value]) => {
     const [quantity, unit] = [name.replace(/_(deg|kn)$/, ""), name.endsWith("_deg") ? "°" : " kn"];

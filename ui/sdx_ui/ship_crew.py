@@ -1,0 +1,191 @@
+"""`sdx up` for the ship: which processes there are, what they are told, when the whole counts as healthy."""
+
+import os
+import shutil
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from sdx_serving.engine import EngineError
+from sdx_serving.llama_cpp import LlamaCpp
+from sdx_ui import machine
+from sdx_ui.supervisor import READY_S, Crew, Ending, Part, watch
+
+COLOURS = {"engine": 35, "plant": 36, "guard": 33, "agent": 32, "page": 34, "sdx": 1}
+SILENT_S = 5.0
+"""A node whose heartbeat the page has missed for so long is taken to hang."""
+
+
+@dataclass(frozen=True)
+class UpOptions:
+    """What `sdx up` was asked for; see its --help."""
+
+    scenario: str
+    model: str
+    port: int
+    approval: str
+    seconds: float | None
+    seed: int
+    speed: float
+    runs: Path
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+
+def run_up(options: UpOptions) -> int:
+    """Run until Ctrl-C or the end of --for. 0 when it ended healthy, 1 when it did not or could not start."""
+    missing = [check for check in (machine.port(options.port), machine.disk(options.runs, machine.RUN_GB)) if not check.ok]
+    for check in missing:
+        print(f"error: {check.line()}", file=sys.stderr)
+    if missing:
+        return 1
+    folder = options.runs / datetime.now().strftime("%Y%m%d-%H%M%S")
+    folder.mkdir(parents=True, exist_ok=True)
+    ending = Ending()
+    started = time.monotonic()
+    with engine(options, folder) as address:
+        crew = Crew(parts(options, folder, address), folder, say)
+        try:
+            return sail(crew, options, ending, started)
+        except EngineError as error:
+            print(f"error: {error}", file=sys.stderr)
+            return 1
+        finally:
+            crew.stop()
+            say("sdx", f"every process has ended; logs and audit are in {folder}")
+
+
+def sail(crew: Crew, options: UpOptions, ending: Ending, started: float) -> int:
+    """Start, wait until the ship moves, report until the end."""
+    crew.start()
+    healthy = until_moving(crew, options.url, ending)
+    if ending.wished.is_set():
+        return 0
+    if not healthy:
+        say("sdx", f"not ready after {READY_S:.0f} s: {faults(options.url)}")
+        return 1
+    say("sdx", f"ready in {time.monotonic() - started:.1f} s: the ship moves, the page is at {options.url}  (Ctrl-C ends all)")
+    watch(crew, ending.wished, time.monotonic() + options.seconds if options.seconds else None)
+    if options.seconds and not ending.wished.is_set() and (fault := faults(options.url)):
+        say("sdx", f"not healthy at the end: {fault}")
+        return 1
+    return 0
+
+
+@contextmanager
+def engine(options: UpOptions, folder: Path) -> Iterator[str]:
+    """The address of the model engine, started here unless one was given; "" for none."""
+    if options.model == "none":
+        yield ""
+    elif options.model.startswith(("http://", "https://")):
+        yield options.model
+    else:
+        path = None if options.model == "embedded" else Path(options.model).expanduser()
+        with LlamaCpp(path, log=folder / "engine.log") as running:
+            say("engine", f"{running.model.name} at {running.base_url}")
+            yield running.base_url
+
+
+def parts(options: UpOptions, folder: Path, engine_url: str) -> list[Part]:
+    """The processes, in the order in which they start. A node counts as hung when the page misses its heartbeat."""
+    pulse = Pulse(options.url)
+
+    def node(name: str, **values: Any) -> Part:
+        parameters = [word for key, value in values.items() for word in ("-p", f"{key}:={value}")]
+        command = [sys.executable, "-m", f"sdx_ros_nodes.ship_{name}_node", "--ros-args", *parameters]
+        return Part(name, command, healthy=lambda: pulse.beats(name))
+
+    page = [sys.executable, "-m", "sdx_ui.page.app", "--port", str(options.port), *(["--engine", engine_url] if engine_url else [])]
+    state = folder.resolve()
+    agent = {"decider": "model", "engine_url": engine_url} if engine_url else {"decider": "planner"}
+    return [
+        node("plant", scenario=options.scenario, seed=options.seed, rate=float(options.speed)),
+        node("guard", approval=options.approval, state_dir=state / "guard"),
+        node("agent", state_dir=state / "agent", **agent),
+        Part("page", page, healthy=lambda: answers(f"{options.url}/api/state")),
+    ]
+
+
+class Pulse:
+    """Heartbeats as the page heard them, asked for at most twice a second. With the page away, nobody counts as hung."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._asked = float("-inf")
+        self._ages: dict[str, float | None] = {}
+
+    def beats(self, name: str) -> bool:
+        now = time.monotonic()
+        if now - self._asked > 0.5:
+            self._asked = now
+            found = health(self._url)
+            self._ages = {part: value["age_s"] for part, value in found["parts"].items()} if found else {}
+        age = self._ages.get(name)
+        return age is None or age < SILENT_S
+
+
+def answers(url: str) -> bool:
+    try:
+        return httpx.get(url, timeout=2.0, trust_env=False).status_code == 200
+    except httpx.HTTPError:
+        return False
+
+
+def health(url: str) -> dict[str, Any] | None:
+    """The page's /api/health; None when it does not answer."""
+    try:
+        return httpx.get(f"{url}/api/health", timeout=2.0, trust_env=False).json()
+    except (httpx.HTTPError, ValueError):
+        return None
+
+
+def faults(url: str) -> str:
+    """What is wrong, in words; "" when all is well."""
+    found = health(url)
+    if found is None:
+        return "the page does not answer"
+    if found["ok"]:
+        return ""
+    silent = [name for name, part in found["parts"].items() if not part["ok"]]
+    return f"silent: {', '.join(silent)}" if silent else "no fresh picture of the situation"
+
+
+def place(url: str) -> tuple[float, float] | None:
+    """Own ship's position as the page shows it."""
+    try:
+        picture = httpx.get(f"{url}/api/state", timeout=2.0, trust_env=False).json()["picture"]
+    except (httpx.HTTPError, ValueError, KeyError):
+        return None
+    return (picture["own"]["lat_deg"], picture["own"]["lon_deg"]) if picture else None
+
+
+def until_moving(crew: Crew, url: str, ending: Ending) -> bool:
+    """Wait until all parts are alive and own ship was seen at two places. False when that took too long."""
+    ends = time.monotonic() + READY_S
+    first: tuple[float, float] | None = None
+    while time.monotonic() < ends and not ending.wished.is_set():
+        crew.report()
+        now = place(url)
+        if first is not None and now is not None and now != first and not faults(url):
+            return True
+        first = first or now
+        ending.wished.wait(0.5)
+    return False
+
+
+def say(part: str, line: str) -> None:
+    """One line, the part's name in front, coloured on a terminal."""
+    name = f"{part:>6}"
+    if sys.stdout.isatty() and "NO_COLOR" not in os.environ:
+        name = f"\x1b[{COLOURS.get(part, 0)}m{name}\x1b[0m"
+        line = line[: max(20, shutil.get_terminal_size().columns * 3)]
+    print(f"{name} | {line}", flush=True)
