@@ -94,6 +94,8 @@ class Proposed(Closed):
     language: str = "en"
     note: str = ""
     """What the agent's own assurance said, when it was not an accept."""
+    failed: Literal["", "timeout", "engine", "answer"] = ""
+    """Why no usable answer came from the model; then the proposal abstains."""
 
     @property
     def id(self) -> str:
