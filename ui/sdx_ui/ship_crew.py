@@ -19,6 +19,8 @@ from sdx_ui import machine
 from sdx_ui.supervisor import READY_S, Crew, Ending, Part, watch
 
 COLOURS = {"engine": 35, "plant": 36, "guard": 33, "agent": 32, "page": 34, "sdx": 1}
+GIVE_UP = 5
+"""A part that ended so often before the whole was ready will not come up."""
 SILENT_S = 5.0
 """A node whose heartbeat the page has missed for so long is taken to hang."""
 
@@ -67,11 +69,11 @@ def run_up(options: UpOptions) -> int:
 def sail(crew: Crew, options: UpOptions, ending: Ending, started: float) -> int:
     """Start, wait until the ship moves, report until the end."""
     crew.start()
-    healthy = until_moving(crew, options.url, ending)
+    fault = until_moving(crew, options.url, ending)
     if ending.wished.is_set():
         return 0
-    if not healthy:
-        say("sdx", f"not ready after {READY_S:.0f} s: {faults(options.url)}")
+    if fault:
+        say("sdx", f"not ready: {fault}")
         return 1
     say("sdx", f"ready in {time.monotonic() - started:.1f} s: the ship moves, the page is at {options.url}  (Ctrl-C ends all)")
     watch(crew, ending.wished, time.monotonic() + options.seconds if options.seconds else None)
@@ -105,12 +107,11 @@ def parts(options: UpOptions, folder: Path, engine_url: str) -> list[Part]:
         return Part(name, command, healthy=lambda: pulse.beats(name))
 
     page = [sys.executable, "-m", "sdx_ui.page.app", "--port", str(options.port), *(["--engine", engine_url] if engine_url else [])]
-    state = folder.resolve()
-    agent = {"decider": "model", "engine_url": engine_url} if engine_url else {"decider": "planner"}
+    audit = folder.resolve() / "audit"
     return [
         node("plant", scenario=options.scenario, seed=options.seed, rate=float(options.speed)),
-        node("guard", approval=options.approval, state_dir=state / "guard"),
-        node("agent", state_dir=state / "agent", **agent),
+        node("guard", approval=options.approval, audit=audit),
+        node("agent", engine=engine_url or "none", audit=audit),
         Part("page", page, healthy=lambda: answers(f"{options.url}/api/state")),
     ]
 
@@ -168,18 +169,25 @@ def place(url: str) -> tuple[float, float] | None:
     return (picture["own"]["lat_deg"], picture["own"]["lon_deg"]) if picture else None
 
 
-def until_moving(crew: Crew, url: str, ending: Ending) -> bool:
-    """Wait until all parts are alive and own ship was seen at two places. False when that took too long."""
+def until_moving(crew: Crew, url: str, ending: Ending) -> str:
+    """Wait until all parts are alive and own ship was seen at two places; "" then, else what is wrong."""
     ends = time.monotonic() + READY_S
     first: tuple[float, float] | None = None
-    while time.monotonic() < ends and not ending.wished.is_set():
+    fault = "interrupted"
+    while not ending.wished.is_set():
         crew.report()
+        dying = [name for name, count in crew.restarts.items() if count >= GIVE_UP]
+        if dying:
+            return f"{', '.join(dying)} ends again and again; see the lines above, and {crew.folder}"
         now = place(url)
-        if first is not None and now is not None and now != first and not faults(url):
-            return True
+        fault = faults(url) or ("the ship does not move" if now == first else "")
+        if first is not None and not fault:
+            return ""
+        if time.monotonic() > ends:
+            return f"{fault} after {READY_S:.0f} s"
         first = first or now
         ending.wished.wait(0.5)
-    return False
+    return fault
 
 
 def say(part: str, line: str) -> None:

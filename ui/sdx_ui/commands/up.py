@@ -15,7 +15,7 @@ def up(
     approval: Annotated[Approval, typer.Option(help="auto: verified orders leave at once; ask: a person approves each")] = Approval.auto,
     seconds: Annotated[float | None, typer.Option("--for", min=1.0, help="end by itself after so many seconds")] = None,
     seed: Annotated[int, typer.Option(help="of the sensors' noise")] = 0,
-    speed: Annotated[float, typer.Option(min=0.1, max=60.0, help="simulated seconds per second")] = 1.0,
+    speed: Annotated[float, typer.Option(min=0.1, max=20.0, help="simulated seconds per second")] = 1.0,
     runs: Annotated[Path, typer.Option(help="folder for logs and audit")] = Path("runs"),
 ) -> None:
     """Run ship, guard, agent, model and page. Ctrl-C ends them all.
