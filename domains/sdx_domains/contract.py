@@ -88,7 +88,7 @@ class Proposal(Closed):
     option_id: str | None
     understanding: tuple[Understanding, ...] = ()
     reason: str = ""
-    confidence: float = Field(1.0, ge=0.0, le=1.0)
+    confidence: float = Field(default=1.0, ge=0.0, le=1.0)
     needs_human: bool = False
     source: Source = "model"
     picture_id: str = ""

@@ -1,0 +1,95 @@
+"""Decisions again, from the record alone: the same verdicts and orders, bit for bit, and no model."""
+
+import json
+import time
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from sdx_agents.audit import Record, records, verify
+from sdx_agents.decision import Answered, conclude, outcome
+from sdx_domains.contract import Domain, load_domain
+
+
+@dataclass(frozen=True, slots=True)
+class Mismatch:
+    """One record that does not come out the same."""
+
+    seq: int
+    field: str
+    """"proposal", "verdict", "fallback", "order", "picture_id", or "record" when it cannot be computed at all."""
+    recorded: Any
+    recomputed: Any
+
+
+@dataclass(frozen=True, slots=True)
+class ReplayReport:
+    """What replay() found."""
+
+    path: str
+    ok: bool
+    decisions: int
+    mismatches: tuple[Mismatch, ...]
+    chain_ok: bool
+    chain_reason: str
+    recorded_s: float
+    """Plant's seconds from the first decision to the last."""
+    took_s: float
+
+    @property
+    def times_real_time(self) -> float:
+        return self.recorded_s / self.took_s if self.took_s > 0 else 0.0
+
+
+def replay(path: Path, domain: Domain | None = None) -> ReplayReport:
+    """Recompute every decision of an audit log from its recorded picture, options and answer.
+
+    Args:
+        domain: None takes the installed domain that each record names.
+
+    Raises:
+        FileNotFoundError: there is no such log.
+    """
+    began = time.perf_counter()
+    chain = verify(path)
+    domains: dict[str, Domain] = {domain.name: domain} if domain is not None else {}
+    mismatches: list[Mismatch] = []
+    times: list[float] = []
+    for record in islice(records(path), chain.records):
+        if record.kind != "decision":
+            continue
+        times.append(float(record.payload.get("t_s", 0.0)))
+        mismatches += _again(record, domains)
+    return ReplayReport(
+        path=str(path),
+        ok=chain.ok and not mismatches,
+        decisions=len(times),
+        mismatches=tuple(mismatches),
+        chain_ok=chain.ok,
+        chain_reason=f"{chain.bad_file} line {chain.bad_line}: {chain.reason}" if not chain.ok else "",
+        recorded_s=max(times) - min(times) if times else 0.0,
+        took_s=time.perf_counter() - began,
+    )
+
+
+def _again(record: Record, domains: dict[str, Domain]) -> list[Mismatch]:
+    """What comes out otherwise than recorded."""
+    kept = record.payload
+    try:
+        name = kept["domain"]
+        domain = domains.setdefault(name, domains.get(name) or load_domain(name))
+        picture, options = domain.load_picture(kept["picture"]), domain.load_options(kept["options"])
+        said = kept["answer"]
+        # A failure to read the answer is computed again; that no answer came cannot be.
+        failure = said["failure"] if said["failure_kind"] in ("timeout", "engine") else ""
+        answer = Answered(text=said["text"], failure=failure, failure_kind=said["failure_kind"])
+        made = outcome(conclude(domain, picture, options, answer)) | {"picture_id": picture.id}
+    except Exception as error:  # noqa: BLE001 - a record that cannot be computed is a finding, not a crash
+        return [Mismatch(record.seq, "record", None, f"{type(error).__name__}: {error}")]
+    return [Mismatch(record.seq, field, kept.get(field), value) for field, value in made.items() if _bits(kept.get(field)) != _bits(value)]
+
+
+def _bits(value: Any) -> str:
+    """Text that differs when any bit of any number does (0.0 and -0.0 too), and not for NaN."""
+    return json.dumps(value, sort_keys=True)
