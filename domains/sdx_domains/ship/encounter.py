@@ -147,7 +147,7 @@ def rules_of(
         return ("R5",)
     if encounter == "restricted_visibility":
         return ("R5", "R6", "R7", "R8", "R19", "R35")
-    rules = ["R7", "R8"] if role != "stand_on" else ["R7"]
+    rules = ["R7"] if role == "stand_on" and stage <= 2 else ["R7", "R8"]
     if confined:
         rules.append("R9")
     hierarchy = own != target and encounter in ("head_on", "crossing_give_way", "crossing_stand_on")

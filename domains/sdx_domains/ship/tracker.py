@@ -40,7 +40,7 @@ def fit_track_id(text: str) -> bool:
 def clean_name(text: str) -> str:
     """At most 20 printable characters for display: no control, format or private characters, single spaces."""
     kept = "".join(c if unicodedata.category(c)[0] != "C" and c != "@" else " " for c in text[:200])
-    return " ".join(kept.split())[:20]
+    return " ".join(kept.split())[:20].rstrip()
 
 
 def kind_of(nav_status: int | None, ship_type: int | None) -> VesselKind:
