@@ -118,13 +118,13 @@ def _remapped(found: NodeArguments, text: str) -> NodeArguments:
 
 
 def _from_file(path: Path, found: NodeArguments) -> dict[str, Any]:
-    """Parameters of a ROS YAML file for this node: keys "/**", the full name and the bare name, in this order."""
+    """Parameters of a ROS YAML file for this node: from the general key to the particular one."""
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
     except (OSError, yaml.YAMLError) as error:
         raise ValueError(f"parameter file {path} cannot be read: {error}") from error
     parameters: dict[str, Any] = {}
-    for name in ("/**", found.full_name, found.node):
+    for name in ("/**", f"/**/{found.node}", found.node, found.full_name):
         section = (content if isinstance(content, dict) else {}).get(name) or {}
         given = section.get("ros__parameters") if isinstance(section, dict) else None
         if section and not isinstance(given, dict):

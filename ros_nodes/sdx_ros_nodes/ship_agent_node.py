@@ -13,15 +13,17 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field, ValidationError
 
-from sdx_agents.graph import Agent
 from sdx_domains.contract import Closed, Language, Passage, Picture, Proposal, load_domain
 from sdx_ros_nodes import events, topics
 from sdx_ros_nodes.api import Transport
 from sdx_ros_nodes.shell import Shell, run_node
+
+if TYPE_CHECKING:  # heavy, and not needed where the planner decides
+    from sdx_agents.graph import Agent
 
 log = logging.getLogger(__name__)
 
@@ -159,7 +161,7 @@ def planner(domain: Any) -> Decide:
     return decide
 
 
-def of_agent(agent: Agent) -> Decide:
+def of_agent(agent: "Agent") -> Decide:
     """Decisions of a model behind the graph."""
 
     def decide(picture: Any, language: Language) -> Decided:

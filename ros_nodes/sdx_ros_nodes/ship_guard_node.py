@@ -178,6 +178,7 @@ class ShipGuardNode:
         if now_s is None or self._picture is None or identity in self._seen:
             return
         self._seen = [*self._seen[-SEEN_PROPOSALS:], identity]
+        self._guard.agent_seen(self._transport.steady_s())
         verdict = self._judge(proposed, options, now_s)
         judged = events.Judged(verdict=verdict, about="proposal", proposal_id=identity, mode=self._last.mode if self._last else "")
         self._publish(topics.VERDICT, "verdict", verdict.id, judged)
