@@ -199,7 +199,7 @@ def reason(picture: ShipPicture, option: ShipOption, language: Language) -> str:
         role=words["role"][target.role],
         basis=words["basis"].format(rules=rules) if rules else "",
         action=action,
-        outcome=words["outcome"].format(**fields) if shown else "",
+        outcome=words["outcome" if option.kind in ACTING else "outcome_standing"].format(**fields) if shown else "",
         others=_counted(words["others"], len(picture.targets) - 1),
         **{"class": words["class"][target.encounter]},
     )
@@ -290,10 +290,13 @@ def _action(option: ShipOption) -> str:
 
 def _expected(picture: ShipPicture, option: ShipOption, language: Language) -> str:
     words = _wording(language)["expected"]
-    if not picture.targets or option.min_cpa_nm > CPA_SHOWN_NM:
+    if not picture.targets or option.attainable_cpa_nm > CPA_SHOWN_NM:
         return ""
+    if option.attainable_cpa_nm > option.min_cpa_nm:
+        # Standing on: the distance that counts is the one that own ship can still reach by acting later.
+        return words["attainable"].format(min_cpa=fmt_cpa(option.attainable_cpa_nm))
     nearest = min(option.by_target, key=lambda outcome: outcome.min_cpa_nm, default=None)
-    if nearest is None:
+    if nearest is None or fmt_tcpa(nearest.t_min) == fmt_tcpa(0.0):
         return words["one"].format(min_cpa=fmt_cpa(option.min_cpa_nm))
     return words["at"].format(min_cpa=fmt_cpa(nearest.min_cpa_nm), nearest=nearest.label, t=fmt_tcpa(nearest.t_min))
 

@@ -77,6 +77,7 @@ def options(draw: st.DrawFn, labels: tuple[str, ...], own: OwnShip, option_id: s
         duration_s=600.0,
         kind=kind,
         min_cpa_nm=min((outcome.min_cpa_nm for outcome in outcomes), default=99.0),
+        escape_cpa_nm=draw(st.one_of(st.none(), number(0, 12))) if kind in ("keep", "hold") and labels else None,
         by_target=outcomes,
     )
 

@@ -146,6 +146,16 @@ def test_description_and_advice_in_full() -> None:
     assert compact(picture, TURN, "ko") == "속력 12.0 kn 유지 / 우현 30도 변침 / 제15조, 제16조"
 
 
+def test_standing_on_names_the_cpa_that_stays_attainable() -> None:
+    picture = picture_of(
+        CROSSING.model_copy(update={"encounter": "crossing_stand_on", "role": "stand_on", "rules": ("R7", "R15", "R17(a)(i)")})
+    )
+    hold = TURN.model_copy(update={"kind": "hold", "turn_deg": 0.0, "min_cpa_nm": 0.0, "escape_cpa_nm": 0.87})
+    assert reason(picture, hold, "en").endswith("we stand on (R15, R17). Hold course and speed; attainable CPA 0.87 NM.")
+    assert reason(picture, hold, "ko").endswith("본선 유지선(제15조, 제17조). 침로와 속력 유지, 확보 가능 CPA 0.87 NM.")
+    assert "The attainable CPA is 0.87 NM." in advise(picture, hold, "en")
+
+
 @pytest.mark.parametrize(
     ("target", "option", "environment", "expected"),
     [
