@@ -3,7 +3,7 @@
 import json
 import time
 from dataclasses import dataclass
-from itertools import islice
+from itertools import islice, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ class Mismatch:
 
     seq: int
     field: str
-    """"proposal", "verdict", "fallback", "order", "picture_id", or "record" when it cannot be computed at all."""
+    """"proposal", "verdict", "fallback", "order", "picture_id", "options", or "record" when it cannot be computed at all."""
     recorded: Any
     recomputed: Any
 
@@ -34,7 +34,7 @@ class ReplayReport:
     chain_ok: bool
     chain_reason: str
     recorded_s: float
-    """Plant's seconds from the first decision to the last."""
+    """Plant's seconds from decision to decision, summed over the runs in the log."""
     took_s: float
 
     @property
@@ -42,11 +42,12 @@ class ReplayReport:
         return self.recorded_s / self.took_s if self.took_s > 0 else 0.0
 
 
-def replay(path: Path, domain: Domain | None = None) -> ReplayReport:
+def replay(path: Path, domain: Domain | None = None, options_too: bool = False) -> ReplayReport:
     """Recompute every decision of an audit log from its recorded picture, options and answer.
 
     Args:
         domain: None takes the installed domain that each record names.
+        options_too: work the options out again as well, and compare; slower.
 
     Raises:
         FileNotFoundError: there is no such log.
@@ -60,7 +61,7 @@ def replay(path: Path, domain: Domain | None = None) -> ReplayReport:
         if record.kind != "decision":
             continue
         times.append(float(record.payload.get("t_s", 0.0)))
-        mismatches += _again(record, domains)
+        mismatches += _again(record, domains, options_too)
     return ReplayReport(
         path=str(path),
         ok=chain.ok and not mismatches,
@@ -68,12 +69,12 @@ def replay(path: Path, domain: Domain | None = None) -> ReplayReport:
         mismatches=tuple(mismatches),
         chain_ok=chain.ok,
         chain_reason=f"{chain.bad_file} line {chain.bad_line}: {chain.reason}" if not chain.ok else "",
-        recorded_s=max(times) - min(times) if times else 0.0,
+        recorded_s=sum(max(0.0, after - before) for before, after in pairwise(times)),
         took_s=time.perf_counter() - began,
     )
 
 
-def _again(record: Record, domains: dict[str, Domain]) -> list[Mismatch]:
+def _again(record: Record, domains: dict[str, Domain], options_too: bool) -> list[Mismatch]:
     """What comes out otherwise than recorded."""
     kept = record.payload
     try:
@@ -85,6 +86,8 @@ def _again(record: Record, domains: dict[str, Domain]) -> list[Mismatch]:
         failure = said["failure"] if said["failure_kind"] in ("timeout", "engine") else ""
         answer = Answered(text=said["text"], failure=failure, failure_kind=said["failure_kind"])
         made = outcome(conclude(domain, picture, options, answer)) | {"picture_id": picture.id}
+        if options_too:
+            made["options"] = [option.model_dump(mode="json") for option in domain.options(picture)]
     except Exception as error:  # noqa: BLE001 - a record that cannot be computed is a finding, not a crash
         return [Mismatch(record.seq, "record", None, f"{type(error).__name__}: {error}")]
     return [Mismatch(record.seq, field, kept.get(field), value) for field, value in made.items() if _bits(kept.get(field)) != _bits(value)]

@@ -279,7 +279,8 @@ class Scripted:
         """The next line. With a delay past the deadline it waits until the deadline and raises, as an engine would."""
         line = self.lines[min(len(self.asked), len(self.lines) - 1)]
         self.asked.append([dict(message) for message in messages])
-        time.sleep(max(0.0, min(self.delay_s, deadline_s)))
+        if self.delay_s > 0:
+            time.sleep(max(0.0, min(self.delay_s, deadline_s)))
         if self.delay_s > deadline_s:
             raise DeadlineExceeded(f"no answer from the script within {deadline_s:.2f} s")
         if isinstance(line, Exception):

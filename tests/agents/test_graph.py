@@ -5,7 +5,6 @@ import time
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -13,6 +12,7 @@ from vat import Vat, VatPicture
 
 from sdx_agents.audit import AuditLog, records, verify
 from sdx_agents.graph import Agent
+from sdx_agents.overhead import graph_overhead
 from sdx_domains.contract import Verdict
 from sdx_serving.client import DeadlineExceeded, EngineUnavailable, Scripted
 
@@ -84,7 +84,7 @@ def test_no_retry_without_time_and_the_deadline_is_kept() -> None:
     text=st.text()
     | st.recursive(st.none() | st.floats() | st.text(), lambda x: st.lists(x) | st.dictionaries(st.text(), x)).map(json.dumps)
 )
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 def test_no_text_of_a_model_breaks_the_agent_or_its_record(tmp_path_factory: pytest.TempPathFactory, text: str) -> None:
     path = tmp_path_factory.mktemp("log") / "audit.jsonl"
     with AuditLog(path) as log:
@@ -137,12 +137,11 @@ def test_the_record_holds_what_an_inquiry_needs(tmp_path: Path) -> None:
 
 
 def test_the_graph_costs_little() -> None:
-    agent = Agent(Vat(), Scripted(GOOD))
-    agent.decide(PICTURE)
-    took_s = []
-    for _ in range(100):
-        began = time.perf_counter()
-        agent.decide(PICTURE)
-        took_s.append(time.perf_counter() - began)
-    # Bar: 25 ms. The median, so that a busy machine does not fail the test; `graph_overhead` measures p95.
-    assert np.median(took_s) < 0.025
+    class Slow(Vat):
+        def options(self, picture: VatPicture) -> Any:
+            time.sleep(0.05)
+            return super().options(picture)
+
+    overhead = graph_overhead(Slow(), PICTURE, n=20)
+    # Bar: p95 <= 25 ms. Here the median, so that a busy machine does not fail the test.
+    assert 0.0 < overhead.p50_ms < 25.0

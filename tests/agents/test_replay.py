@@ -42,6 +42,16 @@ def test_every_kind_of_decision_comes_out_the_same(log: Path) -> None:
     assert report.times_real_time > 1000
 
 
+def test_options_are_worked_out_again_on_request(log: Path) -> None:
+    class Grown(Vat):
+        def options(self, picture: VatPicture) -> Any:
+            return super().options(picture)[:2]
+
+    assert replay(log, Vat(), options_too=True).ok
+    assert replay(log, Grown()).ok
+    assert {mismatch.field for mismatch in replay(log, Grown(), options_too=True).mismatches} == {"options"}
+
+
 def test_another_domain_is_found_where_it_matters(log: Path) -> None:
     class Careless(Vat):
         def assure(self, picture: VatPicture, options: Any, proposal: Proposal) -> Verdict:
