@@ -104,7 +104,7 @@ def parts(options: UpOptions, folder: Path, engine_url: str) -> list[Part]:
     def node(name: str, **values: Any) -> Part:
         parameters = [word for key, value in values.items() for word in ("-p", f"{key}:={value}")]
         command = [sys.executable, "-m", f"sdx_ros_nodes.ship_{name}_node", "--ros-args", *parameters]
-        return Part(name, command, healthy=lambda: pulse.beats(name))
+        return Part(name, command, healthy=lambda: pulse.beats(name), hang_s=5.0)
 
     page = [sys.executable, "-m", "sdx_ui.page.app", "--port", str(options.port), *(["--engine", engine_url] if engine_url else [])]
     audit = folder.resolve() / "audit"

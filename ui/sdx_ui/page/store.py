@@ -98,7 +98,8 @@ class BridgeStore:
         with self._lock:
             self.proposal, self.options, self.decision = proposal, shown, dict(about)
         if proposal:
-            self.record("proposal", f"{proposal.get('option_id') or 'abstains'}: {proposal.get('reason', '')}")
+            label = next((option.label for option in shown if option.id == proposal.get("option_id")), "abstains")
+            self.record("proposal", "; ".join(text for text in (label, proposal.get("reason")) if text))
 
     def put_verdict(self, verdict: Payload, about: str = "proposal", reason: str = "") -> None:
         """A verdict of the guard: about a proposal, or about the order that stands from now on."""
@@ -112,7 +113,7 @@ class BridgeStore:
             self._settle()
         if not known:
             text = "; ".join([*([reason] if reason else []), *verdict.get("reasons", ())])
-            self.record(f"{about}: {verdict['kind']}", text or "no reasons given")
+            self.record(f"{about}: {verdict['kind']}", text or "-")
 
     def put_pending(self, pending: Payload | None, outcome: str = "") -> None:
         """The order that waits for a person: id, label, setpoints, expires_s. None: none waits; `outcome` of the last."""

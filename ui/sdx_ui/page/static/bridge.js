@@ -73,9 +73,8 @@ function listen(plan) {
   });
   for (const button of document.querySelectorAll("[data-range]")) {
     button.addEventListener("click", () => {
-      plan.rangeNm = Number(button.dataset.range);
+      plan.setRange(button.dataset.range);
       for (const other of document.querySelectorAll("[data-range]")) other.setAttribute("aria-pressed", other === button);
-      plan.draw();
     });
   }
   for (const button of document.querySelectorAll("[data-language]")) {

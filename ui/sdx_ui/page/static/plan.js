@@ -9,17 +9,37 @@ const STAGE = ["target", "watch", "watch", "danger", "danger"];
 const FONT = '12px ui-monospace, "DejaVu Sans Mono", Menlo, Consolas, monospace';
 const radians = (deg) => (deg * Math.PI) / 180;
 
+const RANGES_NM = [1.5, 3, 6, 12, 24];
+
+// The smallest range that shows every target that matters, or the nearest one when none does.
+function fitting(targets) {
+  const open = targets.filter((target) => !target.past_and_clear);
+  const risky = open.filter((target) => target.stage > 0);
+  const nearest = Math.min(24, ...open.map((target) => target.range_nm));
+  const farthest = risky.length ? Math.max(...risky.map((target) => target.range_nm)) : open.length ? nearest : 6;
+  return RANGES_NM.find((range) => range >= farthest * 1.05 && range >= 3) || 24;
+}
+
 export class PlanView {
   constructor(canvas) {
     this.canvas = canvas;
+    this.auto = true;
     this.rangeNm = 6;
     this.vectorMin = 6;
     this.state = null;
     new ResizeObserver(() => this.draw()).observe(canvas);
   }
 
+  // "auto", or nautical miles.
+  setRange(range) {
+    this.auto = range === "auto";
+    if (!this.auto) this.rangeNm = Number(range);
+    this.show(this.state);
+  }
+
   show(state) {
     this.state = state;
+    if (this.auto && state && state.picture) this.rangeNm = fitting(state.picture.targets);
     this.draw();
   }
 
