@@ -19,14 +19,12 @@ from sdx_domains.ship.lattice import DURATIONS_MIN, Plans, Reference, lattice, p
 from sdx_domains.ship.limits import limits
 from sdx_domains.ship.options import all_options
 from sdx_domains.ship.picture import ShipOption, ShipPicture, Target
-from sdx_domains.ship.planner import NEAR_SHARE, Evaluation, best, evaluate
+from sdx_domains.ship.planner import NEAR_SHARE, SPARE_NM, Evaluation, best, evaluate
 from sdx_domains.ship.rollout import RollOut, present_order, roll_out
 from sdx_domains.ship.rules import engaged
 
 GENERAL_RULES = frozenset({"R5", "R6", "R7", "R8"})
 """May be cited of any target."""
-SPARE_NM = 0.02
-"""The roll-out's own error, asked for on top of the limit."""
 NEARLY_NM = 0.05
 """Where nothing keeps clear, this close to the best is as good; also the gain that makes an interruption worth it."""
 CHECK_WAIT_S = 45.0

@@ -25,7 +25,7 @@ def all_options(picture: ShipPicture) -> tuple[ShipOption, ...]:
     return tuple(_option(picture, ref, evaluation, k, _id(k)) for k in range(len(evaluation.plans)))
 
 
-def shown_options(picture: ShipPicture, all: Iterable[ShipOption]) -> tuple[ShipOption, ...]:  # noqa: A002  the agreed name
+def shown_options(picture: ShipPicture, all: Iterable[ShipOption]) -> tuple[ShipOption, ...]:
     """At most eight, different in what they tell the autopilot: the best, keep or resume, hold, others, one to be avoided."""
     now = [option for option in all if option.start_s <= 0.0]
     chosen = best(picture, now)

@@ -26,17 +26,23 @@ DANGER_SHARE = 0.5
 """Inside this share of the CPA limit there is danger of collision (0.25 NM at sea)."""
 NEAR_SHARE = 0.4
 """A target that deviates by its worst case in the next minutes must not come inside this share of the limit."""
-MARGIN_NM = 0.05
-"""Beyond the limit, plus the target's own CPA uncertainty up to SIGMA_MARGIN_NM."""
+SPARE_NM = 0.02
+"""The roll-out's own error: plans are held to the limit plus this."""
+MARGIN_NM = 0.04
+"""Wished for beyond the limit, plus the target's own CPA uncertainty up to SIGMA_MARGIN_NM."""
+RESUME_MARGIN_NM = 0.03
+"""Wished for on top by a return to the route, so that it is not taken back."""
 SIGMA_MARGIN_NM = 0.25
 FAR_RANGE_NM = 6.0
-"""A conflict with a vessel that is farther off, without risk yet, and later than FAR_S counts less: it will be seen to in its time."""
-FAR_S = 1200.0
+"""A conflict with a vessel that is farther off, without risk yet, and later than FAR_S counts less (to 1/20 at VERY_FAR_S): it will be seen to in its time."""
+FAR_S, VERY_FAR_S = 1200.0, 2400.0
 
 DANGER, BREACH, LIMIT, NEAR = 1e6, 1e5, 2e4, 1e4
 MARGIN_S_PER_NM = 1500.0
 NEW_ALTERATION_S, OTHER_SIDE_S, PORT_S, SLOWER_S, STOP_S, ROUND_S = 60.0, 600.0, 60.0, 150.0, 300.0, 240.0
 LATER_S = 45.0
+UNRESOLVED_S = 200.0
+"""A return to the route that leaves a conflict for later: what another alteration is worth avoiding."""
 TURN_S_PER_DEG = 0.3
 
 
@@ -83,7 +89,7 @@ def evaluate(picture: ShipPicture, ref: Reference, plans: Plans, horizon_s: floa
         broken += breach.mask
     moves = manoeuvres(ref, plans)
     limit = picture.cpa_limit_nm
-    reachable = _reachable(outcome.cpa_nm, limit)
+    reachable = _reachable(outcome.cpa_nm, limit + SPARE_NM)
     weight = _weights(picture, outcome)
     cpa, escape = _with_way_out(picture, ref, plans, outcome, moves.stands, broken, reachable)
     short = (np.maximum(reachable - cpa, 0.0) * weight).max(axis=1, initial=0.0)
@@ -91,9 +97,13 @@ def evaluate(picture: ShipPicture, ref: Reference, plans: Plans, horizon_s: floa
     danger = (np.maximum(danger_at - cpa, 0.0) * weight).max(axis=1, initial=0.0)
     near_at = _reachable(outcome.near_nm, NEAR_SHARE * limit)
     near = np.maximum(near_at - outcome.near_nm, 0.0).max(axis=1, initial=0.0)
+    resumes = moves.stands & (plans.duration_s <= 0.0) & (not ref.on_route)
     wanted = limit + MARGIN_NM + np.minimum([t.cpa_sigma_nm for t in picture.targets], SIGMA_MARGIN_NM)
-    margin = (np.maximum(wanted - cpa, 0.0) * weight).sum(axis=1)
+    margin = (np.maximum(wanted + RESUME_MARGIN_NM * resumes[:, None] - cpa, 0.0) * weight).sum(axis=1)
     cost = DANGER * danger / max(DANGER_SHARE * limit, 0.01) + BREACH * broken + LIMIT * short / limit + NEAR * near / limit
+    clear = _reachable(outcome.cpa_nm, limit + MARGIN_NM + RESUME_MARGIN_NM)
+    unresolved = resumes & (outcome.cpa_nm < clear - 1e-6).any(axis=1)
+    cost = cost + UNRESOLVED_S * unresolved
     cost = cost + MARGIN_S_PER_NM * margin + np.maximum(outcome.extra_time_s, 0.0) + _seamanship(ref, plans, moves.stands)
     return Evaluation(plans, outcome, moves.stands, found, cpa, short, danger, near, escape, cost)
 
@@ -113,7 +123,7 @@ def _reachable(distance: Array, wanted: float) -> Array:
 def _weights(picture: ShipPicture, outcome: RollOut) -> Array:
     """(K, T) 1 for conflicts that count in full, less for far and late ones."""
     far = np.array([not engaged(t) and t.range_nm > FAR_RANGE_NM for t in picture.targets], dtype=np.bool_)
-    late = np.interp(outcome.tcpa_s, [FAR_S, HORIZON_S], [1.0, 0.05])
+    late = np.interp(outcome.tcpa_s, [FAR_S, VERY_FAR_S], [1.0, 0.05])
     return np.where(far, late, 1.0)
 
 

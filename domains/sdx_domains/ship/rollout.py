@@ -20,7 +20,10 @@ from sdx_domains.ship.picture import ShipPicture
 
 Array = NDArray[np.float64]
 
-HORIZON_S = 2400.0
+HORIZON_S = 3600.0
+"""A slow convergence (an overtaken vessel ahead of the route's end) shows no earlier."""
+LEAST_HORIZON_S = 1200.0
+"""Beyond the route's last waypoint own ship is taken to go straight on until this time; later conflicts there are not hers."""
 NEAR_S = 300.0
 """Within this time a target may deviate by its worst case: longer than an order lives plus a turn of 90 degrees."""
 WORST_TURN_DEG = 10.0
@@ -35,12 +38,13 @@ _MAX_LEGS = 3
 
 @dataclass(frozen=True, slots=True)
 class Tracks:
-    """Own ship's tracks: (K, M) each. Seconds from now, metres; `to_go_m` (K,) along the route at the horizon, < 0 past its end."""
+    """Own ship's tracks: (K, M) each. Seconds from now, metres."""
 
     t_s: Array
     north_m: Array
     east_m: Array
-    to_go_m: Array
+    arrival_s: Array
+    """(K,) at the route's end, what is left at the track's end reckoned at planned speed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,10 +113,9 @@ def roll_out(
         extra_time: else it is left at 0, for speed.
     """
     tracks = own_tracks(picture, courses_deg, speeds_kn, starts_s, durations_s, before, horizon_s, detail)
-    extra = np.zeros(tracks.to_go_m.shape)
+    extra = np.zeros(tracks.arrival_s.shape)
     if extra_time:
-        undisturbed = own_tracks(picture, 0.0, 0.0, 0.0, 0.0, None, horizon_s).to_go_m[0]
-        extra = (tracks.to_go_m - undisturbed) / max(picture.route.planned_sog_kn * KN_MS, 0.5)
+        extra = tracks.arrival_s - own_tracks(picture, 0.0, 0.0, 0.0, 0.0, None, horizon_s).arrival_s[0]
     return _against_targets(picture, tracks, extra)
 
 
@@ -151,8 +154,9 @@ def own_tracks(
         end = np.minimum(start + duration, horizon_s)
         nodes.append(_phase(ship, state, course, speed * KN_MS, end, detail))
     to_go = _resume(picture, ship, state, nodes, horizon_s, detail)
+    arrival = state.t + to_go / max(picture.route.planned_sog_kn * KN_MS, 0.5)
     t, n, e = (np.concatenate([node[i] for node in nodes], axis=1) for i in range(3))
-    return Tracks(t, n, e, to_go)
+    return Tracks(t, n, e, arrival)
 
 
 def resume_course(picture: ShipPicture) -> float:
@@ -239,12 +243,10 @@ def _headings(tau: Array, state: _State, delta: Array, delay: Array, limit: Arra
 def _speeds(ship: _Ship, u0: Array, order: Array, rates: Array, tau: Array) -> Array:
     """Speed (K, J) through the water at the times tau: surge lag towards the order, less what the turn costs."""
     wanted = order[:, None] / (1.0 + ship.braking * rates * rates)
-    decay = np.exp(-np.diff(tau, axis=1) / ship.surge_t)
-    u = np.empty_like(tau)
-    u[:, 0] = u0
-    for j in range(tau.shape[1] - 1):
-        u[:, j + 1] = wanted[:, j] + (u[:, j] - wanted[:, j]) * decay[:, j]
-    return u
+    ages = np.diff(tau, axis=1) / ship.surge_t
+    left = np.exp(-np.minimum(np.cumsum(ages, axis=1), 500.0))  # of the first speed, at each later node
+    gained = np.cumsum(wanted * -np.expm1(-ages) / left, axis=1)
+    return np.concatenate([u0[:, None], left * (u0[:, None] + gained)], axis=1)
 
 
 def _positions(ship: _Ship, psi: Array, u: Array, tau: Array) -> tuple[Array, Array]:
@@ -332,8 +334,10 @@ def _resume(
             straight = np.degrees(np.arctan2(directions[last, 1], directions[last, 0]))
             heading = np.where(finished, straight, heading)
         arrive = state.t + (distance + np.maximum(speed - state.u, 0.0) * ship.surge_t) / max(speed, 0.5)
-        final = finished | (leg == legs - 1)
-        end = np.where(final & ((index == last) | (leg == legs - 1)), horizon_s, np.minimum(arrive, horizon_s))
+        arrive = np.where(finished, 0.0, arrive)
+        final = leg == legs - 1
+        end = np.where(final, horizon_s, np.minimum(arrive, horizon_s))
+        end = np.where(index == last, np.clip(arrive, min(LEAST_HORIZON_S, horizon_s), horizon_s), end)
         nodes.append(_phase(ship, state, heading, order, end, detail))
     index = _passed(points, state)
     dn, de = points[index, 0] - state.n, points[index, 1] - state.e

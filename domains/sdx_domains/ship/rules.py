@@ -21,8 +21,6 @@ from sdx_domains.ship.rollout import RollOut
 Mask = NDArray[np.bool_]
 
 AVOIDING_ROLES = ("give_way", "both_give_way", "r19")
-ACT_TCPA_MIN = 14.0
-"""A give-way vessel's action is due from here on: earlier than the latest (limits), so that one decision cycle fits in."""
 AHEAD_SHARE_CROSSING = 3.0
 """Crossing ahead nearer than this many CPA limits breaks Rule 15."""
 AHEAD_SHARE_OVERTAKING = 1.5
@@ -60,6 +58,7 @@ class Manoeuvres:
     apparent: Mask
     stands: Mask
     """Holds the present order or follows the route at once."""
+    at_once: Mask
 
 
 def manoeuvres(ref: Reference, plans: Plans) -> Manoeuvres:
@@ -76,12 +75,13 @@ def manoeuvres(ref: Reference, plans: Plans) -> Manoeuvres:
         changes=~(resumes | holds),
         apparent=(np.abs(turn) >= limits().apparent_turn_deg - 1.0) | slowed | (stopped & (np.abs(offset) <= SAME_COURSE_DEG)),
         stands=resumes | holds,
+        at_once=plans.start_s <= 0.0,
     )
 
 
 def engaged(target: Target) -> bool:
-    """Is there a locked encounter that is not over?"""
-    return target.encounter != "none" and target.stage >= 1 and not target.past_and_clear
+    """Is there a locked encounter that is not over? Its stage may be 0: own ship acts already and there is no risk as long as she does."""
+    return target.encounter != "none" and not target.past_and_clear
 
 
 def must_avoid(target: Target) -> bool:
@@ -89,15 +89,11 @@ def must_avoid(target: Target) -> bool:
 
 
 def action_due(target: Target) -> bool:
-    """Must own ship have begun to keep out of this target's way by now (Rules 8(a), 16), or may she no longer wait for it (17)?"""
+    """Is it for own ship to act now? Keeping out of the way: as soon as there is risk (Rules 8(a), 16: early); standing on: from
+    stage 3 on, when she may (17(a)(ii))."""
     if not engaged(target):
         return False
-    if target.role == "stand_on":
-        return target.stage >= 3
-    if target.role not in AVOIDING_ROLES:
-        return False
-    early = 0.0 < target.tcpa_min <= ACT_TCPA_MIN
-    return target.stage >= 2 or early
+    return target.stage >= (3 if target.role == "stand_on" else 1) and target.role != "none"
 
 
 def breaches(picture: ShipPicture, ref: Reference, plans: Plans, outcome: RollOut) -> list[Breach]:
@@ -106,7 +102,7 @@ def breaches(picture: ShipPicture, ref: Reference, plans: Plans, outcome: RollOu
     duty = any(must_avoid(target) for target in picture.targets)
     found = [breach for j, target in enumerate(picture.targets) for breach in _for_target(picture, target, j, moves, outcome, duty)]
     if any(engaged(target) and target.stage >= 2 for target in picture.targets):
-        small = moves.changes & ~moves.apparent
+        small = moves.changes & moves.at_once & ~moves.apparent
         found.append(Breach("R8(b)", "", "not large enough to be readily apparent", small))
     return [breach for breach in found if breach.mask.any()]
 
@@ -134,8 +130,8 @@ def _for_target(picture: ShipPicture, target: Target, j: int, moves: Manoeuvres,
 
 def _stand_on(target: Target, moves: Manoeuvres, duty: bool) -> Iterator[Breach]:
     name = target.label
-    if target.stage <= 2 and not duty:
-        yield Breach("R17(a)(i)", name, f"does not keep course and speed for {name}", moves.changes)
+    if 1 <= target.stage <= 2 and not duty:
+        yield Breach("R17(a)(i)", name, f"does not keep course and speed for {name}", moves.changes & moves.at_once)
     if target.encounter == "crossing_stand_on" and target.rel_bearing_deg < 0.0 and target.kind == "power":
         yield Breach("R17(c)", name, f"port turn for {name} on the port side", moves.port)
 
