@@ -1,12 +1,12 @@
 """How a ship moves: Nomoto yaw, surge lag, rudder engine, and a rate-limited heading autopilot.
 
-    yaw       T dr/dt + r = K delta          K = K0 U/U0,  T = T0 U0/U   (K' = K L/U and T' = T U/L are constants of the hull)
+    yaw       T dr/dt + r + n3 r^3 = K delta   K = K0 U/U0,  T = T0 U0/U,  n3 = n30 (U0/U)^2   (K', T', n3' are constants of the hull)
     surge     tau dU/dt = U_order f(r) - U   f = 1 / (1 + c (r/r_max)^2), c so that f(r_max) = 1 - turn_speed_loss
     rudder    moves at `rudder_rate_deg_s` towards its order, within `max_rudder_deg`
     autopilot r_wanted = (heading error) / t_heading, within max_rot_deg_min; the rudder that brings r there in t_rate
 
-First-order Nomoto: Nomoto et al., "On the steering qualities of ships", Int. Shipbuilding Progress 4 (1957). Speed enters as in
-Fossen, Handbook of Marine Craft Hydrodynamics and Motion Control, ch. 7. Wind and current only drift the ship, they do not turn it.
+First-order Nomoto: Nomoto et al., "On the steering qualities of ships", Int. Shipbuilding Progress 4 (1957); the cubic term, 0 unless
+given, is Norrbin's (1963): without it a ship that answers small rudder well turns too tightly at large. Speed enters as in Fossen, Handbook of Marine Craft Hydrodynamics and Motion Control, ch. 7. Wind and current only drift the ship, they do not turn it.
 
 The first-order parts are integrated exactly and every step is cut into equal parts of at most `SUBSTEP_S`, so the track hardly
 depends on the step size (tests hold 0.1 s against 1 s).
@@ -113,6 +113,7 @@ def _advance(
     h = dt_s / parts
     service = parameters.service_speed_kn
     k0, t0 = parameters.nomoto_k_1_s / service, parameters.nomoto_t_s * service
+    n30 = parameters.nomoto_n3_s2 * service * service
     max_rudder, slew = parameters.max_rudder_deg, parameters.rudder_rate_deg_s * h
     max_rate = parameters.max_rot_deg_min / 60.0
     loss = parameters.turn_speed_loss
@@ -126,14 +127,15 @@ def _advance(
     for _ in range(parts):
         speed_in_t = max(lowest, speed)
         t = t0 / speed_in_t
+        stiffness = 1.0 + n30 / (speed_in_t * speed_in_t) * rate * rate
         if rudder_order_deg is None:
             t_rate = RATE_TIME_SHARE * t
             error = (heading_order_deg - heading + 180.0) % 360.0 - 180.0
             wanted = min(max(error / (HEADING_TIME_SHARE * t_rate), -max_rate), max_rate)
-            wanted_rudder = (rate + t * (wanted - rate) / t_rate) / (k0 * speed_in_t)
+            wanted_rudder = (rate * stiffness + t * (wanted - rate) / t_rate) / (k0 * speed_in_t)
         wanted_rudder = min(max(wanted_rudder, -max_rudder), max_rudder)
         rudder += min(max(wanted_rudder - rudder, -slew), slew)
-        new_rate = rate + (k0 * speed * rudder - rate) * (1.0 - exp(-h / t))
+        new_rate = rate + (k0 * speed * rudder / stiffness - rate) * (1.0 - exp(-h * stiffness / t))
         new_speed = speed + (order / (1.0 + braking * rate * rate) - speed) * surge
         middle = radians(heading + 0.25 * (rate + new_rate) * h)
         c, s = cos(middle), sin(middle)

@@ -83,6 +83,8 @@ class OwnShipParameters(Closed):
     nomoto_k_1_s: float = 0.06
     """Turn rate per rudder angle at service speed, 1/s; scales with speed."""
     nomoto_t_s: float = 12.0
+    nomoto_n3_s2: float = 0.0
+    """Norrbin's cubic term at service speed, (s/deg)^2: T r' + r + n3 r^3 = K delta; 0 = linear."""
     max_rudder_deg: float = 35.0
     rudder_rate_deg_s: float = 3.0
     surge_t_s: float = 90.0

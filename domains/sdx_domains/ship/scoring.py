@@ -131,7 +131,7 @@ def _detour(scenario: Scenario, trace: Trace) -> tuple[float, float]:
 
 
 def _reversals(scenario: Scenario, trace: Trace) -> int:
-    """Turning points of the ordered course (hysteresis 5 deg) after which it leads away from the route."""
+    """Turning points of the ordered course (hysteresis 5 deg) after which it leads away from the route, or to its other side."""
     if not trace.orders:
         return 0
     pilot = _pilot(scenario, trace)
@@ -142,9 +142,13 @@ def _reversals(scenario: Scenario, trace: Trace) -> int:
             north, east = pilot.waypoints[0]
             courses.append(bearing_range(north - state.north_m, east - state.east_m)[0])
         offsets.append(min((wrap180(ordered - course) for course in courses), key=abs))
-    swings = _swings(trace.ordered_heading_deg)
-    away = [abs(offsets[b]) > abs(offsets[a]) + REVERSAL_DEG and abs(offsets[b]) > REVERSAL_DEG for a, b in swings]
-    return sum(away[1:])
+
+    def leads_away(a: int, b: int) -> bool:
+        before, after = offsets[a], offsets[b]
+        crosses = before * after < 0.0 and abs(before) > REVERSAL_DEG
+        return abs(after) > REVERSAL_DEG and (crosses or abs(after) > abs(before) + REVERSAL_DEG)
+
+    return sum(leads_away(a, b) for a, b in _swings(trace.ordered_heading_deg)[1:])
 
 
 def _swings(headings_deg: list[float]) -> list[tuple[int, int]]:

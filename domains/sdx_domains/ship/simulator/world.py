@@ -4,6 +4,7 @@
 """
 
 from collections.abc import Sequence
+from datetime import datetime
 from math import hypot, isfinite
 from random import Random
 from time import perf_counter
@@ -17,6 +18,7 @@ from sdx_domains.ship.simulator.pilot import RoutePilot
 from sdx_domains.ship.simulator.sensors import Sensors
 from sdx_domains.ship.simulator.trace import Trace
 from sdx_domains.ship.simulator.traffic import Vessel, drift_of
+from sdx_domains.ship.simulator.wire import Wire
 
 GOAL_RADIUS_M = 0.2 * NM_M
 CLEAR_FOR_S = 60.0
@@ -48,6 +50,7 @@ class ShipWorld:
         self._drift = drift_of(around.wind_kn, around.wind_from_deg, around.current_kn, around.current_to_deg)
         self.vessels = [self._vessel(i) for i in range(len(scenario.targets))]
         self._sensors = Sensors(scenario.sensing, scenario.targets, self.plane, self.own, Random(f"{scenario.name}/{seed}"))
+        self._wire = Wire()
         self._pending: list[Reading] = [self._environment(), self.route_reading()]
         self._environment_s = ENVIRONMENT_EVERY_S
         self._clear_since_s: float | None = None
@@ -78,6 +81,13 @@ class ShipWorld:
         """The route still ahead, for a perceiver that starts in mid-run."""
         ahead = [self.plane.to_geo(*point) for point in self._pilot.waypoints]
         return RouteReading(t_s=self._t_s, source="plan", waypoints=tuple(ahead), planned_sog_kn=self.scenario.planned_speed_kn)
+
+    def sentences(self, readings: Sequence[Reading], utc: datetime) -> list[str]:
+        """The same readings as they would come over the wire: RMC, HDT, ROT, RSA for own ship, AIVDM for targets. `utc` is the wall time of t = 0.
+
+        Static data (name, type, size) go out with a target's first report and then every 6 minutes, as AIS does.
+        """
+        return self._wire.sentences(readings, utc)
 
     def apply(self, order: Order) -> None:
         """Set the autopilot: "heading_deg" and "speed_kn", what is not given stays. ValueError: another set-point, or not a number."""
