@@ -196,7 +196,7 @@ def reason(picture: ShipPicture, option: ShipOption, language: Language) -> str:
     return words[form].format(
         label=target.label,
         facts=words[facts].format(**_figures(target, language)),
-        role=words["role"][target.role],
+        role=words["role"]["stand_on_acts" if target.role == "stand_on" and option.kind in ACTING else target.role],
         basis=words["basis"].format(rules=rules) if rules else "",
         action=action,
         outcome=words["outcome" if option.kind in ACTING else "outcome_standing"].format(**fields) if shown else "",

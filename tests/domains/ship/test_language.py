@@ -154,6 +154,7 @@ def test_standing_on_names_the_cpa_that_stays_attainable() -> None:
     assert reason(picture, hold, "en").endswith("we stand on (R15, R17). Hold course and speed; attainable CPA 0.87 NM.")
     assert reason(picture, hold, "ko").endswith("본선 유지선(제15조, 제17조). 침로와 속력 유지, 확보 가능 CPA 0.87 NM.")
     assert "The attainable CPA is 0.87 NM." in advise(picture, hold, "en")
+    assert "we stand on but act now (R15, R17). Turn 30 deg" in reason(picture, TURN, "en")
 
 
 @pytest.mark.parametrize(
