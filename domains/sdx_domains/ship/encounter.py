@@ -15,8 +15,10 @@ NOT_MAKING_WAY_KN = 0.5
 """Below this a target's course says nothing: own ship keeps clear of it on either side."""
 REFERENCE_CLOSING_KN = 20.0
 """Relative speed at which limits.yaml's ranges equal its times: 4 NM in 12 min, 2 in 6, 1 in 3."""
-SETTLE_S = 30.0
+SETTLE_S = 60.0
 """A class taken from a young or noisy track may still be corrected this long; own ship's heading of first risk is used."""
+FALSE_ALARM_S = 30.0
+"""Such a class is given up when the risk has been gone this long."""
 SETTLED_SIGMA_DEG = 3.0
 SETTLED_REPORTS = 3
 STAGE_FALL_S = 15.0
@@ -315,7 +317,7 @@ class EncounterLock:
             return False
         resume_clear = w.resume_cpa_nm >= bounds.cpa_nm or (w.resume_tcpa_min <= 0.0 and g.range_nm >= bounds.cpa_nm)
         gone_s = w.t_s - (self._risk_gone_s if self._risk_gone_s is not None else w.t_s)
-        if not self._settled and gone_s > SETTLE_S:
+        if not self._settled and gone_s > FALSE_ALARM_S:
             return True  # a noisy track's false alarm
         if g.tcpa_min < 0.0 and g.range_rate_kn > 0.0 and g.range_nm >= bounds.limits.clear_range_factor * self._min_range:
             abaft = abs(wrap180(g.bearing_deg - g.own_heading_deg)) > 90.0

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from sdx_domains.ship.encounter import NOT_MAKING_WAY_KN
 from sdx_domains.ship.limits import limits
 from sdx_domains.ship.picture import EnvelopeItem, Environment, OwnShip, Target
 
@@ -24,7 +25,7 @@ def envelope(own: OwnShip, environment: Environment, targets: Sequence[Target]) 
     ]
     near = float(sum(t.range_nm <= DENSITY_RANGE_NM for t in targets))
     items.append(("traffic_density", near, float(lim.max_targets_in_envelope), "targets within 6 NM", near <= lim.max_targets_in_envelope))
-    oldest = max((t.age_s for t in targets if t.risk > 0.0), default=0.0)
+    oldest = max((t.age_s for t in targets if t.risk > 0.0 and t.sog_kn >= NOT_MAKING_WAY_KN), default=0.0)
     items.append(("target_age", oldest, lim.target_max_age_s, "s", oldest <= lim.target_max_age_s))
     if environment.depth_m is not None:
         need = ship.draft_m + UNDER_KEEL_M

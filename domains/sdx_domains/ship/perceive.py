@@ -23,7 +23,8 @@ from sdx_domains.ship.picture import (
 )
 from sdx_domains.ship.relative import Kept, Surroundings
 from sdx_domains.ship.route import RouteFollower
-from sdx_domains.ship.tracker import FUTURE_S, Track, Tracker, fit_track_id
+from sdx_domains.ship.track import Track
+from sdx_domains.ship.tracker import FUTURE_S, Tracker, fit_track_id
 
 Waters = Literal["open", "coastal", "confined"]
 SHOWN_TARGETS = 60
@@ -70,6 +71,10 @@ class ShipPerceiver:
             self._fold(reading, now_s)
         for track_id in self._tracker.drop_old(now_s):
             self._kept.pop(track_id, None)
+        for old_id, new_id in self._tracker.renamed(now_s, self._report):
+            if (kept := self._kept.pop(old_id, None)) is not None:
+                kept.track = self._tracker.tracks[new_id]
+                self._kept[new_id] = kept
         if self._own.missing:
             raise NotEnoughData(
                 f"no own {' and no own '.join(self._own.missing)} seen yet; feed OwnReading with lat_deg, lon_deg, heading_deg"

@@ -17,7 +17,7 @@ from sdx_domains.ship.geometry import (
     wrap180,
 )
 from sdx_domains.ship.picture import Environment, OwnShip, Route, Target
-from sdx_domains.ship.tracker import Estimate, Track
+from sdx_domains.ship.track import Estimate, Track
 
 SHOWN_RANGE_NM = 24.0
 """Targets beyond are tracked, not shown."""

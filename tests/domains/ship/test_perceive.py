@@ -234,6 +234,22 @@ def test_a_second_encounter_with_the_same_vessel_is_a_new_one() -> None:
     assert encounters == {"none", "overtaken"}
 
 
+def test_an_identity_change_in_mid_encounter_keeps_label_and_class() -> None:
+    sea = head_on()
+    assert sea.look().targets[0].encounter == "head_on"
+    told: set[str] = set()
+    for k in range(1, 20):
+        sea.own.move(10.0)
+        sea.others[0].move(10.0)
+        sea.t += 10.0
+        sea.own.course = min(60.0, 5.0 * k)
+        name = "mmsi:1" if k < 8 else "mmsi:501"
+        picture = sea.perceiver.take([sea.readings()[0], report(name, sea.t, sea.others[0])], sea.t)
+        told |= {f.kind for f in picture.faults}
+    assert told == {"identity_change"}
+    assert [(t.track_id, t.label, t.encounter, t.encounter_since_s) for t in picture.targets] == [("mmsi:501", "T1", "head_on", 0.0)]
+
+
 def test_rule_18_makes_own_ship_keep_out_of_the_way_of_a_fishing_vessel() -> None:
     sea = Sea(Ship(-2, 0, 0, 12), Ship(0, -2, 90, 12))
     sea.extra.append(TargetReading(t_s=0, source="ais", track_id="mmsi:1", nav_status=7))

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from sdx_domains.ship.filters import AngleFilter, NoiseMeter
 from sdx_domains.ship.geometry import KN_MS, LocalPlane, velocity, wrap180
 from sdx_domains.ship.picture import TargetReading
-from sdx_domains.ship.tracker import MAX_TRACKS, Tracker, clean_name, kind_of
+from sdx_domains.ship.track import clean_name, kind_of
+from sdx_domains.ship.tracker import MAX_TRACKS, Tracker
 
 PLANE = LocalPlane(58.0, 10.0)
 
@@ -200,6 +201,39 @@ def test_tracks_without_reports_are_dropped_and_a_set_clock_moves_them() -> None
     assert sea.tracker.drop_old(131.0) == ["mmsi:1"]
     sea.hear(t_s=200.0)
     assert list(sea.tracker.tracks) == ["mmsi:1"]
+
+
+def test_a_changed_identity_keeps_the_vessel() -> None:
+    sea = Sea(2)
+    sea.noisy(300.0)
+    for _ in range(8):
+        sea.move(10.0)
+        sea.hear(16.0, 8.0, 0.3, track_id="mmsi:500001")
+        if sea.tracker.renamed(sea.t, sea.report):
+            break
+    assert sea.faults == ["identity_change"]
+    assert list(sea.tracker.tracks) == ["mmsi:500001"]
+    assert sea.tracker.tracks["mmsi:500001"].at(sea.t).cog_deg == pytest.approx(250.0, abs=5.0)
+
+
+def test_a_neighbour_does_not_take_over_a_silent_track() -> None:
+    sea, other = Sea(), Sea(course=290.0)
+    for _ in range(20):
+        sea.move(5.0)
+        sea.hear()
+    other.north, other.east, other.t = sea.north, sea.east, sea.t
+    for _ in range(8):
+        other.move(10.0)
+        other.tracker = sea.tracker
+        other.hear(track_id="mmsi:2")
+        assert sea.tracker.renamed(other.t, sea.report) == []
+
+
+def test_at_anchor_reports_may_be_minutes_apart() -> None:
+    sea = Sea(speed=0.0)
+    sea.hear(nav_status=1)
+    assert sea.tracker.drop_old(500.0) == []
+    assert sea.tracker.drop_old(541.0) == ["mmsi:1"]
 
 
 @pytest.mark.parametrize(
