@@ -21,6 +21,7 @@ from sdx_domains.ship.language import reason
 from sdx_domains.ship.options import all_options, shown_options
 from sdx_domains.ship.perceive import ShipPerceiver
 from sdx_domains.ship.picture import ShipOption, ShipPicture
+from sdx_domains.ship.planner import best
 from sdx_domains.ship.questions import ask
 from sdx_domains.ship.recall import passages
 from sdx_domains.ship.scenarios import Scenario, scenario, suite
@@ -28,9 +29,13 @@ from sdx_domains.ship.simulator.world import ShipWorld
 
 TRAINING_SEED = 1_000_000
 KINDS = {"random": 0.64, "restricted": 0.12, "rogue": 0.12, "degraded": 0.12}
-QUIET_SHARE = 0.2
+QUIET_SHARE = 0.1
 """Of pictures without any risk only this share becomes a row: they are easy and many."""
-QUESTION_SHARE = 0.3
+STANDING_SHARE = 0.2
+"""Likewise of pictures in which the answer is to stand on: turns and returns are few and matter more."""
+LATE_SHARE, LATE_S = 0.6, 1200.0
+"""This share of voyages carries out no decision until some time up to LATE_S: so most rows ask for a manoeuvre, some of them urgently."""
+QUESTION_SHARE = 0.25
 OTHER_OPTION_SHARE = 0.12
 DECIDE_EVERY_S = 60.0
 TICK_S = 5.0
@@ -63,8 +68,7 @@ def _voyage_rows(seed: int, barred: list[Scenario]) -> Iterator[dict[str, Any]]:
     if any(same_geometry(case, other) for other in barred):
         return
     for index, (picture, options) in enumerate(voyage(case, seed, rng)):
-        quiet = all(target.encounter == "none" for target in picture.targets)
-        if quiet and rng.random() > QUIET_SHARE:
+        if rng.random() > _share(picture, options):
             continue
         language: Language = rng.choice(("en", "ko"))
         meta = {"seed": seed, "index": index, "language": language, "case": case.name}
@@ -78,10 +82,18 @@ def _voyage_rows(seed: int, barred: list[Scenario]) -> Iterator[dict[str, Any]]:
             yield {"messages": [*chat, {"role": "assistant", "content": answer}], "meta": {**meta, "task": "decide"}}
 
 
+def _share(picture: ShipPicture, options: tuple[ShipOption, ...]) -> float:
+    """How many of such pictures become rows."""
+    if all(target.encounter == "none" for target in picture.targets):
+        return QUIET_SHARE
+    return STANDING_SHARE if best(picture, options).kind in ("keep", "hold") else 1.0
+
+
 def voyage(case: Scenario, seed: int, rng: random.Random) -> Iterator[tuple[ShipPicture, tuple[ShipOption, ...]]]:
     """Sail a scenario; yield picture and shown options at each decision."""
     world, perceiver = ShipWorld(case, seed), ShipPerceiver()
-    decided_s, salience = float("-inf"), ""
+    late_s = rng.uniform(0.0, LATE_S) if rng.random() < LATE_SHARE else 0.0
+    decided_s, salience = -DECIDE_EVERY_S, ""
     while not world.done:
         picture = perceiver.take(world.readings(), world.t_s)
         changed = picture.salience != salience and world.t_s - decided_s >= 15.0
@@ -89,7 +101,8 @@ def voyage(case: Scenario, seed: int, rng: random.Random) -> Iterator[tuple[Ship
             decided_s, salience = world.t_s, picture.salience
             options = shown_options(picture, all_options(picture))
             yield picture, options
-            _sail(world, picture, options, rng)
+            if world.t_s >= late_s:
+                _sail(world, picture, options, rng)
         for _ in range(round(TICK_S)):
             world.step(1.0)
 
