@@ -104,7 +104,7 @@ def read(domain: Domain, picture: Any, options: Sequence[Any], text: str) -> Pro
         return f"the model's answer cannot be read: {str(error)[:300] or type(error).__name__}"
     if proposal.option_id is not None and proposal.option_id not in {option.id for option in options}:
         return f"the model chose option {proposal.option_id[:20]!r}, which was not offered"
-    return proposal
+    return proposal.model_copy(update={"picture_id": picture.id})
 
 
 def conclude(domain: Domain, picture: Any, options: Sequence[Any], answer: Answered) -> Concluded:

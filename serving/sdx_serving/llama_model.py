@@ -165,7 +165,7 @@ class LlamaModel:
                 "context_length_exceeded",
             )
         limit = min(sampling.max_tokens or room, room)
-        yield from _until_stop(self._decoded(self._tokens(tokens, sampling, limit, told, cancelled)), sampling.stop, told)
+        yield from until_stop(self._decoded(self._tokens(tokens, sampling, limit, told, cancelled)), sampling.stop, told)
 
     def _tokens(self, prompt: list[int], sampling: Sampling, limit: int, told: Answer, cancelled: Callable[[], bool]) -> Iterator[int]:
         self._llama.set_seed(sampling.seed)
@@ -220,7 +220,7 @@ class LlamaModel:
         return self._control.sub(lambda found: f"{found[0][0]} {found[0][1:]}", text) if self._control else text
 
 
-def _until_stop(pieces: Iterator[str], stops: tuple[str, ...], told: Answer) -> Iterator[str]:
+def until_stop(pieces: Iterator[str], stops: tuple[str, ...], told: Answer) -> Iterator[str]:
     """The pieces up to the first stop string; what may be the beginning of one is held back."""
     if not stops:
         yield from pieces

@@ -8,9 +8,6 @@ from pathlib import Path
 
 from .engine import EngineError
 
-_TERM_S = 5.0
-"""A process that ignores SIGTERM for so long is killed."""
-
 
 class Supervised:
     """A process that is started again when it dies or hangs.
@@ -21,6 +18,8 @@ class Supervised:
         command: program and arguments.
         healthy: asked about once a second; False for `hang_s` on end means it hangs, and it is killed.
         log: its output is appended here.
+        start_s: as `hang_s`, until it was healthy for the first time.
+        term_s: a process that ignores SIGTERM for so long is killed.
         pause_s: wait before the first restart; doubled each time, at most `pause_max_s`, reset after a minute of health.
     """
 
@@ -33,12 +32,13 @@ class Supervised:
         pause_max_s: float = 10.0,
         hang_s: float = 15.0,
         start_s: float = 60.0,
+        term_s: float = 5.0,
     ) -> None:
         self.command = list(command)
         self.log = log
         self.restarts = 0
         self._healthy = healthy
-        self._pause_s, self._pause_max_s, self._hang_s, self._start_s = pause_s, pause_max_s, hang_s, start_s
+        self._pause_s, self._pause_max_s, self._hang_s, self._start_s, self._term_s = pause_s, pause_max_s, hang_s, start_s, term_s
         self._process: subprocess.Popen[bytes] | None = None
         self._failed: OSError | None = None
         self._ready = threading.Event()
@@ -81,7 +81,7 @@ class Supervised:
         """SIGTERM, then SIGKILL; returns when it is gone."""
         self._stopping.set()
         if self._thread and self._thread is not threading.current_thread():
-            self._thread.join(_TERM_S + 5.0)
+            self._thread.join(self._term_s + 5.0)
 
     def tail(self, lines: int = 15) -> str:
         """The end of its log."""
@@ -116,14 +116,20 @@ class Supervised:
         try:
             self._watch(process)
         finally:
-            _end(process)
+            _end(process, self._term_s)
+
+    def _asked(self) -> bool:
+        try:
+            return self._healthy()
+        except Exception:  # noqa: BLE001 - the question is the caller's; the watch goes on
+            return False
 
     def _watch(self, process: subprocess.Popen[bytes]) -> None:
         """Until it ends, hangs, or stop() is called."""
         seen = time.monotonic()
         was_ready, allowed_s = False, self._start_s
         while process.poll() is None and not self._stopping.is_set():
-            if self._healthy():
+            if self._asked():
                 seen, was_ready, allowed_s = time.monotonic(), True, self._hang_s
                 self._ready.set()
             elif time.monotonic() - seen > allowed_s:
@@ -131,11 +137,11 @@ class Supervised:
             self._stopping.wait(0.25 if was_ready else 0.05)
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
+def _end(process: subprocess.Popen[bytes], term_s: float) -> None:
     if process.poll() is None:
         process.terminate()
         try:
-            process.wait(_TERM_S)
+            process.wait(term_s)
         except subprocess.TimeoutExpired:
             process.kill()
     process.wait()

@@ -62,6 +62,34 @@ def test_another_domain_is_found_where_it_matters(log: Path) -> None:
     assert {mismatch.seq for mismatch in report.mismatches} == {0, 1, 7}
 
 
+def judged(path: Path, verdict: Verdict, option_id: str = "B") -> Path:
+    """A guard's log with one judgement."""
+    picture = VatPicture(t_s=5.0)
+    with AuditLog(path) as audit:
+        audit.append(
+            "judged",
+            {
+                "domain": "vat",
+                "t_s": 5.0,
+                "picture": picture.model_dump(mode="json"),
+                "options": [option.model_dump(mode="json") for option in Vat().options(picture)],
+                "proposal": Proposal(option_id=option_id).model_dump(mode="json"),
+                "picture_of_proposal": "another",
+                "verdict": verdict.model_dump(mode="json"),
+            },
+        )
+    return path
+
+
+def test_a_guards_yes_is_computed_again_and_its_no_is_taken(tmp_path: Path) -> None:
+    picture = VatPicture(t_s=5.0)
+    accepted = Vat().assure(picture, Vat().options(picture), Proposal(option_id="B"))
+    assert replay(judged(tmp_path / "yes.jsonl", accepted), Vat()).ok
+    assert replay(judged(tmp_path / "no.jsonl", Verdict(kind="reject", picture_id=picture.id, reasons=("stopped",))), Vat()).ok
+    report = replay(judged(tmp_path / "forged.jsonl", accepted, option_id="C"), Vat())
+    assert [mismatch.field for mismatch in report.mismatches] == ["verdict"]
+
+
 def rewritten(path: Path, change: Any) -> None:
     """The log sealed anew after a change: a chain that verifies, with a lie in it."""
     prev, lines = FIRST, []

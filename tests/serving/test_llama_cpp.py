@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
@@ -74,6 +75,13 @@ def test_a_stream_keeps_its_deadline_too(chat: OpenAIChat) -> None:
 
 
 @pytest.mark.parametrize("stream", [False, True])
+def test_several_who_ask_at_once_all_get_their_answer(chat: OpenAIChat) -> None:
+    alone = chat.complete(ASK, schema=SCHEMA, max_tokens=120).text
+    with ThreadPoolExecutor(4) as pool:
+        together = list(pool.map(lambda _: chat.complete(ASK, schema=SCHEMA, max_tokens=120, deadline_s=20).text, range(8)))
+    assert together == [alone] * 8
+
+
 def test_a_prompt_too_long_is_refused_with_its_length(chat: OpenAIChat, stream: bool) -> None:
     long = [{"role": "user", "content": "ship " * 2000}]
     with pytest.raises(RequestRefused, match=r"take \d+ tokens, the context has 8192"):
