@@ -39,3 +39,5 @@ BULK = QoS(depth=100)
 """Streams of small messages where each one counts, e.g. NMEA sentences and operator actions."""
 COMMAND = QoS(depth=1, deadline_s=0.5, lifespan_s=0.5)
 LATCHED = QoS(depth=1, latched=True)
+HISTORY = QoS(depth=20, latched=True)
+"""Latched, and who comes later gets the last twenty."""

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from sdx_ros_nodes.qos import BULK, COMMAND, LATCHED, SENSOR, STATE, QoS
+from sdx_ros_nodes.qos import BULK, COMMAND, HISTORY, LATCHED, SENSOR, STATE, QoS
 
 NAMESPACE = "/ship"
 
@@ -32,7 +32,7 @@ MODE = Topic("mode", "std_msgs/msg/String", LATCHED, "agent, fallback, override 
 HEARTBEAT = Topic("heartbeat", "sdx_msgs/msg/Heartbeat", STATE, "every node, 2 Hz")
 PICTURE = Topic("picture", "sdx_msgs/msg/Event", LATCHED, "the situation as the guard sees it, 1 Hz and on change")
 PROPOSAL = Topic("proposal", "sdx_msgs/msg/Event", STATE, "the agent's decision with the options it had")
-VERDICT = Topic("verdict", "sdx_msgs/msg/Event", LATCHED, "what the guard says of a proposal, and each new order")
+VERDICT = Topic("verdict", "sdx_msgs/msg/Event", HISTORY, "what the guard says of a proposal, and each new order")
 PENDING = Topic("pending", "sdx_msgs/msg/Event", LATCHED, "the order that waits for a human, or none")
 OPERATOR = Topic("operator", "sdx_msgs/msg/Event", BULK, "stop, reset, override, release, approve, refuse, policy")
 DIAGNOSTICS = Topic("/diagnostics", "diagnostic_msgs/msg/DiagnosticArray", STATE, "health of every node, 1 Hz")
