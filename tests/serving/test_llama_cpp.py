@@ -74,7 +74,6 @@ def test_a_stream_keeps_its_deadline_too(chat: OpenAIChat) -> None:
     assert chat.complete(ASK, max_tokens=2, deadline_s=3.0).completion_tokens == 2
 
 
-@pytest.mark.parametrize("stream", [False, True])
 def test_several_who_ask_at_once_all_get_their_answer(chat: OpenAIChat) -> None:
     alone = chat.complete(ASK, schema=SCHEMA, max_tokens=120).text
     with ThreadPoolExecutor(4) as pool:
@@ -82,6 +81,7 @@ def test_several_who_ask_at_once_all_get_their_answer(chat: OpenAIChat) -> None:
     assert together == [alone] * 8
 
 
+@pytest.mark.parametrize("stream", [False, True])
 def test_a_prompt_too_long_is_refused_with_its_length(chat: OpenAIChat, stream: bool) -> None:
     long = [{"role": "user", "content": "ship " * 2000}]
     with pytest.raises(RequestRefused, match=r"take \d+ tokens, the context has 8192"):
