@@ -40,6 +40,7 @@ from sdx_domains.ship.truth import Array, Pair, wrap180_all
 RISK_TCPA_S = 31 * 60.0
 """Encounters are recognised this long before the closest approach: half an hour is a situation's usual length (DNV, Imazu)."""
 RISK_LASTS_S = 30.0
+STEADY_DEG_MIN = 6.0
 PREFERRED_NM, LEAST_NM, NEAR_MISS_NM = 0.5, 0.25, 0.1
 FORBIDDEN_TURN_DEG = 5.0
 AHEAD_CPA_LIMITS = 2.0
@@ -95,10 +96,10 @@ class Found:
 
 
 def find(target: int, pair: Pair, nav_status: int, own_length_m: float, limit_nm: float, restricted: bool) -> Found | None:
-    """The first risk of collision with a target that lasts half a minute; class and duty as the geometry is then."""
+    """The first risk of collision with a target; class and duty as the geometry is then."""
     limit = limit_nm * NM_M
     risk = (pair.dcpa_m < limit) & (pair.tcpa_s > 0.0) & (pair.tcpa_s <= RISK_TCPA_S)
-    first = _first_lasting(pair.t_s, risk, pair.nearest)
+    first = _first_risk(pair, risk)
     if first is None:
         return None
     kind = _kind(pair, first, restricted)
@@ -108,13 +109,15 @@ def find(target: int, pair: Pair, nav_status: int, own_length_m: float, limit_nm
     return Found(target, pair, first, max(pair.nearest, first), kind, role, limit, scale)
 
 
-def _first_lasting(t_s: Array, risk: NDArray[np.bool_], nearest: int) -> int | None:
-    """First sample from which risk lasts RISK_LASTS_S, or up to the closest approach."""
-    begins = np.flatnonzero(risk & ~np.concatenate(([False], risk[:-1])))
-    for begin in begins:
+def _first_risk(pair: Pair, risk: NDArray[np.bool_]) -> int | None:
+    """First sample of risk. While own ship swings, her course sweeps over vessels that are no risk: it must then last RISK_LASTS_S."""
+    for begin in np.flatnonzero(risk & ~np.concatenate(([False], risk[:-1]))):
         ends = np.flatnonzero(~risk[begin:])
         end = begin + int(ends[0]) - 1 if ends.size else len(risk) - 1
-        if t_s[end] - t_s[begin] >= RISK_LASTS_S or begin <= nearest <= end + 1:
+        before = max(begin - 1, 0)
+        turned = abs(float(wrap180_all(pair.own.heading_deg[begin] - pair.own.heading_deg[before])))
+        swinging = turned * 60.0 > STEADY_DEG_MIN * max(float(pair.t_s[begin] - pair.t_s[before]), 1e-9)
+        if not swinging or pair.t_s[end] - pair.t_s[begin] >= RISK_LASTS_S or begin <= pair.nearest <= end + 1:
             return int(begin)
     return None
 

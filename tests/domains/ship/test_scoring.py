@@ -123,6 +123,20 @@ def test_stand_on_vessel_that_acts_only_when_the_other_does_not_scores_full_and_
     assert late.colreg_score_strict is not None and late.colreg_score_strict < late.colreg_score
 
 
+def test_encounter_that_is_resolved_at_once_still_counts() -> None:
+    result = scored("imazu-03", (1, 40, 12), (500, 0, 12), (2400, 999, 12))
+    assert [encounter.kind for encounter in result.per_encounter] == ["overtaking"]
+
+
+def test_swinging_past_a_vessel_is_no_encounter() -> None:
+    case = crossing(180.0, 6.0, 0.0)
+    lat, lon = LocalPlane(50.0, 0.0).to_geo(4.0 * NM_M, 7.0 * NM_M)
+    aside = TargetStart(name="A", mmsi=257000002, lat_deg=lat, lon_deg=lon, heading_deg=90.0, speed_kn=3.0)
+    case = case.model_copy(update={"targets": (*case.targets, aside)})
+    result = score(case, sail(case, (60, 90, 12), (600, 999, 12)).trace)
+    assert [encounter.target for encounter in result.per_encounter] == [0]
+
+
 def test_small_late_and_port_alterations_cost() -> None:
     full = scored("imazu-01", (60, 40, 12), (600, 999, 12))
     small = scored("imazu-01", (60, 12, 12), (1500, 999, 12))
