@@ -183,6 +183,8 @@ def stage_of(g: Geometry, bounds: Bounds, *, risk: bool, acted: bool = False) ->
     """
     if not risk:
         return 0
+    if g.tcpa_min == 0.0:  # in company inside the limit, not closing
+        return 4 if g.range_nm <= 6.0 * bounds.own_length_nm else 2
     lim, v = bounds.limits, g.relative_speed_kn
     must = max(bounds.action_range(lim.stand_on_must_act_range_nm, v), 6.0 * bounds.own_length_nm, min(1.5 * bounds.cpa_nm, 1.0))
     if g.tcpa_min <= lim.stand_on_must_act_tcpa_min or g.range_nm <= must:

@@ -1,7 +1,7 @@
 """One target as own ship sees it: range and bearing, closest approach, encounter, role, rules, stage, risk."""
 
 from dataclasses import dataclass, field
-from math import atan2, degrees, hypot, isnan
+from math import atan2, degrees, hypot, isnan, radians, sin
 from typing import Any, Literal
 
 from sdx_domains.ship.encounter import Bounds, EncounterLock, Geometry, Watch, making_way, risk_of, role_of, rules_of
@@ -21,6 +21,8 @@ from sdx_domains.ship.track import Estimate, Track
 
 SHOWN_RANGE_NM = 24.0
 """Targets beyond are tracked, not shown."""
+CROSSING_SINE = sin(radians(20.0))
+TURNING_DEG_MIN = 3.0
 _OWN_VELOCITY_SIGMA_MS = 0.05
 
 
@@ -43,7 +45,8 @@ class Surroundings:
         self._vn, self._ve = velocity(own.cog_deg, own.sog_kn)
         self._resume_vn, self._resume_ve = velocity(route.course_to_steer_deg, route.planned_sog_kn)
         ordered = own.ordered_heading_deg
-        self._turning = ordered is not None and abs(wrap180(ordered - own.heading_deg)) > 5.0
+        off_order = ordered is not None and abs(wrap180(ordered - own.heading_deg)) > 5.0
+        self._turning = off_order and abs(own.rot_deg_min) >= TURNING_DEG_MIN
 
     def too_far(self, e: Estimate) -> bool:
         return hypot(*self._plane.to_plane(e.lat_deg, e.lon_deg)) > SHOWN_RANGE_NM * NM_M
@@ -79,7 +82,7 @@ class Surroundings:
             "bearing_rate_deg_min": degrees((dn * dve - de * dvn) / (safe_m * safe_m)) * 60.0,
             "bcr_nm": None if isnan(bcr) else bcr / NM_M,
             "bct_min": None if isnan(bct) else bct / 60.0,
-            "passes": _passes(dn + dvn * tcpa_s, de + dve * tcpa_s, geometry),
+            "passes": _passes(dn + dvn * tcpa_s, de + dve * tcpa_s, e.cog_deg - self._own.cog_deg, bcr, geometry),
         }
         return self._told(track_id, track, e, kept, geometry, motion)
 
@@ -153,14 +156,17 @@ class Surroundings:
         )
 
 
-def _passes(n: float, e: float, g: Geometry) -> Literal["ahead", "astern", "port", "starboard", "clear"]:
-    """Where the target is, seen from own heading, at the closest approach (n, e); within 45 deg of bow and stern is ahead, astern."""
+def _passes(
+    n: float, e: float, track_angle_deg: float, bcr: float, g: Geometry
+) -> Literal["ahead", "astern", "port", "starboard", "clear"]:
+    """How the target goes by. (n, e): where it is at the closest approach, metres from own ship.
+
+    On crossing tracks (20 deg or more apart) it passes ahead or astern, by the sign of the bow-cross range; on
+    nearly parallel or reciprocal ones, or when it has crossed already, down the side it is on. Past: clear.
+    """
     if g.tcpa_min <= 0.0:
         return "clear"
+    if not isnan(bcr) and abs(sin(radians(track_angle_deg))) >= CROSSING_SINE:
+        return "ahead" if bcr >= 0.0 else "astern"
     bearing = degrees(atan2(e, n)) if hypot(n, e) > 1.0 else g.bearing_deg
-    rel = wrap180(bearing - g.own_heading_deg)
-    if abs(rel) <= 45.0:
-        return "ahead"
-    if abs(rel) >= 135.0:
-        return "astern"
-    return "starboard" if rel > 0.0 else "port"
+    return "starboard" if wrap180(bearing - g.own_heading_deg) >= 0.0 else "port"

@@ -197,6 +197,12 @@ def test_stages(tcpa: float, distance: float, acted: bool, stage: int) -> None:
     assert stage_of(replace(AHEAD, tcpa_min=tcpa, range_nm=distance), BOUNDS, risk=True, acted=acted) == stage
 
 
+def test_company_inside_the_limit_is_watched_not_in_extremis() -> None:
+    beside = seen(90, 0, tcpa_min=0.0, range_nm=0.4, cpa_nm=0.4, relative_speed_kn=0.0)
+    assert stage_of(beside, BOUNDS, risk=at_risk(beside, BOUNDS)) == 2
+    assert stage_of(replace(beside, range_nm=0.3), BOUNDS, risk=True) == 4
+
+
 def test_slow_convergence_is_not_in_extremis_at_once() -> None:
     slow = seen(85, 350, tcpa_min=29.0, range_nm=1.04, relative_speed_kn=2.1)
     assert stage_of(slow, BOUNDS, risk=True) == 2

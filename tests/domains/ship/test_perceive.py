@@ -9,6 +9,7 @@ from math import inf, nan
 from pathlib import Path
 from statistics import median
 from time import perf_counter
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -41,9 +42,9 @@ class Ship:
 class Sea:
     """Own ship, others and a perceiver that sees them exactly, once per step."""
 
-    def __init__(self, own: Ship, *others: Ship, route: tuple[tuple[float, float], ...] = (), **perceiver: object) -> None:
+    def __init__(self, own: Ship, *others: Ship, route: tuple[tuple[float, float], ...] = (), **perceiver: Any) -> None:
         self.own, self.others, self.t = own, others, 0.0
-        self.perceiver = ShipPerceiver(**perceiver)  # pyright: ignore[reportArgumentType]
+        self.perceiver = ShipPerceiver(**perceiver)
         self.extra: list[Reading] = []
         if route:
             points = tuple(PLANE.to_geo(n * NM_M, e * NM_M) for n, e in route)
@@ -79,7 +80,7 @@ class Sea:
             yield self.look()
 
 
-def report(track_id: str, t: float, ship: Ship, **more: object) -> TargetReading:
+def report(track_id: str, t: float, ship: Ship, **more: Any) -> TargetReading:
     lat, lon = ship.place
     given = {
         "t_s": t,
@@ -97,7 +98,7 @@ def by_id(picture: ShipPicture) -> dict[str, Target]:
     return {target.track_id: target for target in picture.targets}
 
 
-def head_on(**perceiver: object) -> Sea:
+def head_on(**perceiver: Any) -> Sea:
     return Sea(Ship(-3, 0, 0, 12), Ship(3, 0, 180, 12), route=((20, 0),), **perceiver)
 
 
@@ -200,9 +201,30 @@ def test_figures_of_a_crossing() -> None:
     assert target.bct_min == pytest.approx(15.0, abs=0.05)
     assert target.range_rate_kn == pytest.approx(-12 * 6.5 / (3.5**2 + 3**2) ** 0.5, abs=0.05)
     assert target.bearing_rate_deg_min < 0.0
-    assert target.passes == "port" or target.passes == "ahead"
+    assert target.passes == "ahead"
     assert 0.0 < target.cpa_sigma_nm < 0.2
     assert 0.0 < target.risk <= 1.0
+
+
+@pytest.mark.parametrize(
+    ("other", "passes"),
+    [
+        (Ship(0.5, 3, 270, 12), "ahead"),
+        (Ship(-0.5, 3, 270, 12), "astern"),
+        (Ship(3, 0.3, 180, 12), "starboard"),
+        (Ship(3, -0.3, 185, 12), "port"),
+        (Ship(-1, 0.3, 0, 6), "starboard"),
+        (Ship(-6, 0, 180, 12), "clear"),
+    ],
+)
+def test_which_way_a_target_goes_by(other: Ship, passes: str) -> None:
+    assert Sea(Ship(-3, 0, 0, 12), other).look().targets[0].passes == passes
+
+
+def test_a_ship_that_no_longer_follows_her_last_order_still_sees_encounters() -> None:
+    sea = head_on()
+    sea.ordered = 90.0
+    assert sea.look().targets[0].encounter == "head_on"
 
 
 def test_lock_holds_through_own_60_degree_turn_until_past_and_clear() -> None:
