@@ -35,10 +35,12 @@ STANDING_SHARE = 0.2
 """Likewise of pictures in which the answer is to stand on: turns and returns are few and matter more."""
 LATE_SHARE, LATE_S = 0.6, 1200.0
 """This share of voyages carries out no decision until some time up to LATE_S: so most rows ask for a manoeuvre, some of them urgently."""
-QUESTION_SHARE = 0.25
+QUESTION_SHARE = 0.5
+BOTH_SHARE = 0.5
+"""Of decisions, this share is given in both languages."""
 OTHER_OPTION_SHARE = 0.12
 DECIDE_EVERY_S = 60.0
-TICK_S = 5.0
+TICK_S = 10.0
 SAME_BEARING_DEG, SAME_RANGE_NM, SAME_COURSE_DEG, SAME_SPEED_KN = 3.0, 0.3, 3.0, 0.5
 """A voyage is left out when every target starts this close to a benchmark case's."""
 
@@ -70,16 +72,26 @@ def _voyage_rows(seed: int, barred: list[Scenario]) -> Iterator[dict[str, Any]]:
     for index, (picture, options) in enumerate(voyage(case, seed, rng)):
         if rng.random() > _share(picture, options):
             continue
-        language: Language = rng.choice(("en", "ko"))
-        meta = {"seed": seed, "index": index, "language": language, "case": case.name}
+        meta = {"seed": seed, "index": index, "case": case.name}
+        languages: list[Language] = ["en", "ko"]
+        rng.shuffle(languages)
+        for language in languages[: 1 + (rng.random() < BOTH_SHARE)]:
+            yield _decide_row(picture, options, language, meta)
         if rng.random() < QUESTION_SHARE:
-            question, answer, topic = ask(picture, language, rng)
-            chat = prompting.question_messages(picture, question, language)
-            yield {"messages": [*chat, {"role": "assistant", "content": answer}], "meta": {**meta, "task": "question", "topic": topic}}
-        else:
-            chat = prompting.messages(picture, options, passages(picture), language)
-            answer = prompting.write_answer(picture, teacher_proposal(picture, options, language))
-            yield {"messages": [*chat, {"role": "assistant", "content": answer}], "meta": {**meta, "task": "decide"}}
+            yield _question_row(picture, languages[0], rng, meta)
+
+
+def _decide_row(picture: ShipPicture, options: tuple[ShipOption, ...], language: Language, meta: dict[str, Any]) -> dict[str, Any]:
+    chat = prompting.messages(picture, options, passages(picture), language)
+    text = prompting.write_answer(picture, teacher_proposal(picture, options, language))
+    return {"messages": [*chat, {"role": "assistant", "content": text}], "meta": {**meta, "task": "decide", "language": language}}
+
+
+def _question_row(picture: ShipPicture, language: Language, rng: random.Random, meta: dict[str, Any]) -> dict[str, Any]:
+    question, text, topic = ask(picture, language, rng)
+    chat = prompting.question_messages(picture, question, language)
+    row_meta = {**meta, "task": "question", "topic": topic, "language": language}
+    return {"messages": [*chat, {"role": "assistant", "content": text}], "meta": row_meta}
 
 
 def _share(picture: ShipPicture, options: tuple[ShipOption, ...]) -> float:
