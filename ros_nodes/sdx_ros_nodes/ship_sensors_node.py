@@ -87,8 +87,10 @@ class ShipSensorsNode:
             self.shell.health("nmea", "warn", f"{len(faults)} faults: {shown}", for_s=10.0, lines=self.lines)
         else:
             self.shell.health("nmea", "ok" if self.lines else "stale", f"{self.lines} lines read")
-        if self.dropped:
-            self.shell.health("nmea flood", "error", f"{self.dropped} lines dropped: more than {MAX_WAITING} at once")
+        with self._lock:
+            dropped, self.dropped = self.dropped, 0
+        if dropped:
+            self.shell.health("nmea flood", "error", f"{dropped} lines dropped: more than {MAX_WAITING} at once", for_s=30.0)
 
 
 _OUT = (topics.NMEA, topics.FIX, topics.VEL, topics.IMU, topics.OWN_STATE, topics.TARGETS, topics.ENVIRONMENT)
