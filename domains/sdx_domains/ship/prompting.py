@@ -124,6 +124,11 @@ def relative(rel_bearing_deg: float) -> str:
 
 def answer_schema(picture: ShipPicture, options: Sequence[ShipOption]) -> dict[str, Any]:
     """JSON schema of the answer to this very prompt: option ids, target labels and rule addresses are enumerated."""
+    return schema_for([target.label for target in shown_targets(picture)], [option.id for option in options])
+
+
+def schema_for(labels: Sequence[str], option_ids: Sequence[str]) -> dict[str, Any]:
+    """The schema for these target labels and option ids; the order of its keys is the order of the answer."""
     target = {
         "type": "object",
         "properties": {
@@ -134,10 +139,14 @@ def answer_schema(picture: ShipPicture, options: Sequence[ShipOption]) -> dict[s
         "required": ["encounter", "role", "rules"],
         "additionalProperties": False,
     }
-    labels = [t.label for t in shown_targets(picture)]
     properties = {
-        "targets": {"type": "object", "properties": {label: target for label in labels}, "required": labels, "additionalProperties": False},
-        "option": {"enum": [option.id for option in options]},
+        "targets": {
+            "type": "object",
+            "properties": {label: target for label in labels},
+            "required": list(labels),
+            "additionalProperties": False,
+        },
+        "option": {"enum": list(option_ids)},
         "reason": {"type": "string"},
         "confidence": {"enum": list(CONFIDENCE)},
         "needs_human": {"type": "boolean"},
