@@ -39,14 +39,15 @@ from sdx_domains.ship.truth import Array, Pair, wrap180_all
 
 RISK_TCPA_S = 31 * 60.0
 """Encounters are recognised this long before the closest approach: half an hour is a situation's usual length (DNV, Imazu)."""
-RISK_LASTS_S = 30.0
-STEADY_DEG_MIN = 6.0
+STEADY_DEG_MIN = 3.0
 PREFERRED_NM, LEAST_NM, NEAR_MISS_NM = 0.5, 0.25, 0.1
 FORBIDDEN_TURN_DEG = 5.0
 AHEAD_CPA_LIMITS = 2.0
 """Crossing a bow nearer than this many CPA limits is a forbidden action for the give-way vessel."""
-FIRST_ACTION_S = 120.0
-"""Within this of its beginning the first action must be readily apparent."""
+FIRST_ACTION_S = 180.0
+"""Within this of its beginning the first action must be readily apparent: a ship of 200 m needs two minutes for 30 degrees."""
+SETTLED_DEG = 1.0
+"""A turn counts as made within this of its course."""
 STOPPED_KN = 0.5
 PRIVILEGED_STATUS = (1, 2, 3, 4, 5, 6, 7)
 """AIS status of a vessel that own ship, under power, keeps clear of (Rule 18, or because it does not move)."""
@@ -69,7 +70,7 @@ class EncounterScore(Closed):
     parts: dict[str, float]
     """Penalties and part scores by their names in the formulas."""
     apparent: bool | None = None
-    """First action >= 30 deg, or speed halved, within two minutes; None for a stand-on duty, False without any action."""
+    """First action >= 30 deg within three minutes, or speed halved within five; None for a stand-on duty, False without any action."""
     action_tcpa_min: float | None = None
     in_time: bool | None = None
     """First action at TCPA >= 10 min, or within 2 min of first risk when that came later; None for a stand-on duty."""
@@ -110,14 +111,19 @@ def find(target: int, pair: Pair, nav_status: int, own_length_m: float, limit_nm
 
 
 def _first_risk(pair: Pair, risk: NDArray[np.bool_]) -> int | None:
-    """First sample of risk. While own ship swings, her course sweeps over vessels that are no risk: it must then last RISK_LASTS_S."""
+    """First sample of risk at which own ship is steady: while she swings, her course sweeps over vessels that are no risk.
+
+    A risk in which the ships reach their closest approach counts from its first sample in any case.
+    """
+    turned = np.abs(wrap180_all(np.diff(pair.own.heading_deg, prepend=pair.own.heading_deg[0])))
+    steady = turned * 60.0 <= STEADY_DEG_MIN * np.diff(pair.t_s, prepend=pair.t_s[0] - 1.0)
     for begin in np.flatnonzero(risk & ~np.concatenate(([False], risk[:-1]))):
         ends = np.flatnonzero(~risk[begin:])
-        end = begin + int(ends[0]) - 1 if ends.size else len(risk) - 1
-        before = max(begin - 1, 0)
-        turned = abs(float(wrap180_all(pair.own.heading_deg[begin] - pair.own.heading_deg[before])))
-        swinging = turned * 60.0 > STEADY_DEG_MIN * max(float(pair.t_s[begin] - pair.t_s[before]), 1e-9)
-        if not swinging or pair.t_s[end] - pair.t_s[begin] >= RISK_LASTS_S or begin <= pair.nearest <= end + 1:
+        end = begin + int(ends[0]) if ends.size else len(risk)
+        settled = np.flatnonzero(steady[begin:end])
+        if settled.size:
+            return int(begin + settled[0])
+        if begin <= pair.nearest <= end:
             return int(begin)
     return None
 
@@ -271,9 +277,9 @@ def _first_action(found: Found, turns: Array, speeds: Array) -> tuple[bool, floa
     first = int(acted[0])
     t = found.pair.t_s[found.span]
     soon = (t >= t[first]) & (t <= t[first] + FIRST_ACTION_S)
-    apparent = bool(np.abs(turns[soon]).max() >= limits().apparent_turn_deg - 0.5)
-    if not apparent:  # the engine answers slowly: give it three minutes more to halve the speed
-        later = (t >= t[first]) & (t <= t[first] + FIRST_ACTION_S + 180.0)
+    apparent = bool(np.abs(turns[soon]).max() >= limits().apparent_turn_deg - SETTLED_DEG)
+    if not apparent:  # the engine answers slowly: give it two minutes more to halve the speed
+        later = (t >= t[first]) & (t <= t[first] + FIRST_ACTION_S + 120.0)
         apparent = bool(speeds[later].min() <= 0.5 * speeds[0] + 0.1)
     before = found.pair.tcpa_s[found.span][max(first - 1, 0)]
     return apparent, float(before) / 60.0, bool(before >= 600.0 or t[first] - t[0] <= 120.0)
