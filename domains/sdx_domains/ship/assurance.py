@@ -19,7 +19,7 @@ from sdx_domains.ship.lattice import DURATIONS_MIN, Plans, Reference, lattice, p
 from sdx_domains.ship.limits import limits
 from sdx_domains.ship.options import all_options
 from sdx_domains.ship.picture import ShipOption, ShipPicture, Target
-from sdx_domains.ship.planner import NEAR_SHARE, SPARE_NM, Evaluation, best, evaluate
+from sdx_domains.ship.planner import NEAR_SHARE, SPARE_NM, Evaluation, best, evaluate, spare_nm
 from sdx_domains.ship.rollout import RollOut, present_order, roll_out
 from sdx_domains.ship.rules import engaged
 
@@ -62,7 +62,8 @@ def assure(picture: ShipPicture, options: Sequence[ShipOption], proposal: Propos
     if option.start_s > 0.0:  # until then the present order stands
         return _assure_later(picture, ref, option, (heading, speed), clipped, proposal)
     held = _same_order(ref, heading, speed)
-    durations = sorted({option.duration_s, *(60.0 * m for m in DURATIONS_MIN if 60.0 * m < option.duration_s)}, reverse=True)
+    shorter = {60.0 * m for m in DURATIONS_MIN if _turn_s(picture, ref, heading) <= 60.0 * m < option.duration_s}
+    durations = sorted({option.duration_s, *shorter}, reverse=True)
     mine = plans((ref.held_deg, ref.held_kn), heading, speed, 0.0, durations if not held or option.duration_s > 0.0 else [0.0])
     evaluation = evaluate(picture, ref, lattice(picture, ref).and_also(mine))
     first = len(evaluation.plans) - len(mine)
@@ -189,6 +190,12 @@ def _within_limits(picture: ShipPicture, option: ShipOption) -> tuple[float, flo
     return heading, speed, ()
 
 
+def _turn_s(picture: ShipPicture, ref: Reference, heading: float) -> float:
+    """Time after which a turn from the present order is over: a leg is not cut shorter than that."""
+    turn = abs((heading - ref.held_deg + 180.0) % 360.0 - 180.0)
+    return 60.0 * turn / picture.own.parameters.max_rot_deg_min + 60.0
+
+
 def _same_order(ref: Reference, heading: float, speed: float) -> bool:
     return abs((heading - ref.route_deg + 180.0) % 360.0 - 180.0) <= 1.0 and abs(speed - ref.planned_kn) <= 0.1
 
@@ -212,15 +219,18 @@ def _judge(picture: ShipPicture, evaluation: Evaluation, k: int) -> _Judged:
     """Rules first, then distances; where nothing is allowed and clear, nearly the best is good enough (Rule 2(b))."""
     limit = picture.cpa_limit_nm
     margins = _plan_margins(picture, evaluation, k)
-    allowed = ~evaluation.breached()
-    short = _shortfall(evaluation.cpa_nm, evaluation.outcome.cpa_nm, limit + SPARE_NM)
+    at_once = evaluation.plans.start_s <= 0.0
+    allowed = at_once & ~evaluation.breached()
+    counted = np.where(evaluation.counts, evaluation.cpa_nm, 99.0)
+    spare = spare_nm(picture, reference(picture), evaluation.plans)[:, None]
+    short = _shortfall(counted - spare, evaluation.outcome.cpa_nm - spare, limit)
     near = _shortfall(evaluation.outcome.near_nm, evaluation.outcome.near_nm, NEAR_SHARE * limit)
     flags = evaluation.flags(k)
     if flags and (allowed & (evaluation.danger_nm <= 0.0)).any():
         return _Judged(False, flags, margins)
-    pool = allowed if allowed.any() and not flags else np.ones_like(allowed)
+    pool = allowed if allowed.any() and not flags else at_once
     best_short = float(short[pool].min())
-    slack = 0.005 if best_short < SPARE_NM + NEARLY_NM else NEARLY_NM
+    slack = 0.005 if best_short < NEARLY_NM else NEARLY_NM
     if short[k] > best_short + slack:
         return _Judged(False, _too_close(picture, evaluation, k), margins)
     among = pool & (short <= best_short + slack)
@@ -228,7 +238,7 @@ def _judge(picture: ShipPicture, evaluation: Evaluation, k: int) -> _Judged:
         what = f"a target that deviates could come within {NEAR_SHARE * limit - near[k]:.2f} NM in the next minutes; another manoeuvre is safer"
         return _Judged(False, (what,), margins)
     reasons = tuple(f"departure under R2(b), nothing allowed keeps clear: {flag}" for flag in flags)
-    if best_short > SPARE_NM:
+    if best_short > 0.0:
         reasons = (*reasons, f"nothing allowed keeps outside {limit:.2f} NM; this is among the best")
     return _Judged(True, reasons, margins)
 

@@ -27,7 +27,8 @@ DANGER_SHARE = 0.5
 NEAR_SHARE = 0.4
 """A target that deviates by its worst case in the next minutes must not come inside this share of the limit."""
 SPARE_NM = 0.02
-"""The roll-out's own error: plans are held to the limit plus this."""
+"""The roll-out's own error: plans are held to the limit plus this, and up to SLOW_TURN_SPARE_NM more for a round turn at low speed."""
+SLOW_TURN_SPARE_NM = 0.10
 MARGIN_NM = 0.04
 """Wished for beyond the limit, plus the target's own CPA uncertainty up to SIGMA_MARGIN_NM."""
 RESUME_MARGIN_NM = 0.03
@@ -57,6 +58,8 @@ class Evaluation:
     breaches: list[Breach]
     cpa_nm: Array
     """(K, T) that counts: as rolled out, but by the way out for plans that stand on towards a target not yet to be avoided."""
+    counts: Mask
+    """(K, T) a conflict with this target is this plan's to solve, not of a far vessel and a late hour."""
     short_nm: Array
     """(K,) by how much the plan passes avoidably inside the limit, worst target; 0 = clear."""
     danger_nm: Array
@@ -89,7 +92,8 @@ def evaluate(picture: ShipPicture, ref: Reference, plans: Plans, horizon_s: floa
         broken += breach.mask
     moves = manoeuvres(ref, plans)
     limit = picture.cpa_limit_nm
-    reachable = _reachable(outcome.cpa_nm, limit + SPARE_NM)
+    spare = spare_nm(picture, ref, plans)[:, None]
+    reachable = _reachable(outcome.cpa_nm - spare, limit) + spare
     weight = _weights(picture, outcome)
     cpa, escape = _with_way_out(picture, ref, plans, outcome, moves.stands, broken, reachable)
     short = (np.maximum(reachable - cpa, 0.0) * weight).max(axis=1, initial=0.0)
@@ -105,7 +109,7 @@ def evaluate(picture: ShipPicture, ref: Reference, plans: Plans, horizon_s: floa
     unresolved = resumes & (outcome.cpa_nm < clear - 1e-6).any(axis=1)
     cost = cost + UNRESOLVED_S * unresolved
     cost = cost + MARGIN_S_PER_NM * margin + np.maximum(outcome.extra_time_s, 0.0) + _seamanship(ref, plans, moves.stands)
-    return Evaluation(plans, outcome, moves.stands, found, cpa, short, danger, near, escape, cost)
+    return Evaluation(plans, outcome, moves.stands, found, cpa, weight >= 1.0, short, danger, near, escape, cost)
 
 
 def best(picture: ShipPicture, options: Sequence[ShipOption]) -> ShipOption:
@@ -118,6 +122,13 @@ def best(picture: ShipPicture, options: Sequence[ShipOption]) -> ShipOption:
 def _reachable(distance: Array, wanted: float) -> Array:
     """(T,) what a plan is held against: `wanted`, or the best that any plan attains where that is less."""
     return np.minimum(wanted, distance.max(axis=0, initial=0.0))
+
+
+def spare_nm(picture: ShipPicture, ref: Reference, plans: Plans) -> Array:
+    """(K,) how far the closed-form roll-out may be off: steering is sluggish and uneven while the ship slows in a long turn."""
+    turn = np.abs((plans.course_deg - ref.held_deg + 180.0) % 360.0 - 180.0)
+    slow = np.clip(1.0 - plans.speed_kn / max(picture.own.parameters.service_speed_kn, 0.1), 0.0, 1.0)
+    return SPARE_NM + SLOW_TURN_SPARE_NM * slow * np.clip((turn - 60.0) / 120.0, 0.0, 1.0)
 
 
 def _weights(picture: ShipPicture, outcome: RollOut) -> Array:

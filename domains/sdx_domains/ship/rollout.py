@@ -17,6 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 from sdx_domains.ship.dynamics import HEADING_TIME_SHARE, LEEWAY_SHARE, LOWEST_SPEED_SHARE, RATE_TIME_SHARE
 from sdx_domains.ship.geometry import KN_MS, NM_M, LocalPlane
 from sdx_domains.ship.picture import ShipPicture
+from sdx_domains.ship.route import PASSED_NM
 
 Array = NDArray[np.float64]
 
@@ -165,7 +166,7 @@ def resume_course(picture: ShipPicture) -> float:
     zero = np.zeros(1)
     points = _route_points(picture)
     state = _State(zero, zero, zero, np.array([picture.own.heading_deg]), zero, np.array([_through_water(picture, ship)]))
-    aim = np.array([_passed(points, state).item()])
+    aim = _passed(points, _directions(picture, points), state)
     heading = _aim(ship, points, state, aim, max(picture.route.planned_sog_kn * KN_MS, 0.5), turning=False)[0]
     return float(heading[0] % 360.0)
 
@@ -215,19 +216,19 @@ def _phase(ship: _Ship, state: _State, course: Array, speed: Array, end: Array, 
     # times of the nodes, and of the middles between them, from the phase's beginning
     shares = np.linspace(0.0, 1.0, 2 * _TURN_NODES * detail + 1)
     run_shares = np.interp(np.linspace(0, 1, 2 * (len(_RUN_SHARES) - 1) * detail + 1), np.linspace(0, 1, len(_RUN_SHARES)), _RUN_SHARES)
-    run = turn[:, None] + np.minimum(run_shares[1:-1] * ship.surge_t, (length - turn)[:, None])
-    tau = np.concatenate([turn[:, None] * shares, run, length[:, None]], axis=1)
-    tau[:, -2] = 0.5 * (tau[:, -3] + tau[:, -1])  # the last middle belongs between its nodes
+    run = turn[:, None] + np.minimum(run_shares[1:] * ship.surge_t, (length - turn)[:, None])
+    last = np.stack([0.5 * (run[:, -1] + length), length], axis=1)
+    tau = np.concatenate([turn[:, None] * shares, run, last], axis=1)
 
     psi = _headings(tau, state, delta, delay, limit, approach, ramp, tail)
     rates = np.diff(psi, axis=1) / np.maximum(np.diff(tau, axis=1), 1e-9)
-    u = _speeds(ship, state.u, order, rates, tau)
-    north, east = _positions(ship, np.radians(psi), u, tau)
+    last_u, mean_u = _speeds(ship, state.u, order, rates, tau)
+    north, east = _positions(ship, np.radians(psi), mean_u, tau)
     n, e = state.n[:, None] + north, state.e[:, None] + east
     t = state.t[:, None] + tau[:, 2::2]
-    last = np.where(turn >= length - 1e-6, rates[:, 2 * _TURN_NODES * detail - 1], 0.0)
-    state.t, state.n, state.e, state.psi, state.u = state.t + length, n[:, -1], e[:, -1], psi[:, -1], u[:, -1]
-    state.rate = np.where(length > 0.0, last, state.rate)
+    still = np.where(turn >= length - 1e-6, rates[:, 2 * _TURN_NODES * detail - 1], 0.0)
+    state.t, state.n, state.e, state.psi, state.u = state.t + length, n[:, -1], e[:, -1], psi[:, -1], last_u
+    state.rate = np.where(length > 0.0, still, state.rate)
     return t, n, e
 
 
@@ -240,31 +241,29 @@ def _headings(tau: Array, state: _State, delta: Array, delay: Array, limit: Arra
     return state.psi[:, None] + coasted + np.sign(delta)[:, None] * turned
 
 
-def _speeds(ship: _Ship, u0: Array, order: Array, rates: Array, tau: Array) -> Array:
-    """Speed (K, J) through the water at the times tau: surge lag towards the order, less what the turn costs."""
+def _speeds(ship: _Ship, u0: Array, order: Array, rates: Array, tau: Array) -> tuple[Array, Array]:
+    """Speed through the water at the end (K,), and its mean over each interval of tau (K, J - 1): surge lag towards the order, less
+    what the turn costs; exact for a steady turn rate per interval."""
     wanted = order[:, None] / (1.0 + ship.braking * rates * rates)
     ages = np.diff(tau, axis=1) / ship.surge_t
-    left = np.exp(-np.minimum(np.cumsum(ages, axis=1), 500.0))  # of the first speed, at each later node
-    gained = np.cumsum(wanted * -np.expm1(-ages) / left, axis=1)
-    return np.concatenate([u0[:, None], left * (u0[:, None] + gained)], axis=1)
+    gone = -np.expm1(-ages)
+    left = np.exp(-np.minimum(np.cumsum(ages, axis=1), 500.0))  # of the first speed, at each later time
+    u = left * (u0[:, None] + np.cumsum(wanted * gone / left, axis=1))
+    before = np.concatenate([u0[:, None], u[:, :-1]], axis=1)
+    share = np.where(ages > 1e-6, gone / np.maximum(ages, 1e-6), 1.0)
+    return u[:, -1], wanted + (before - wanted) * share
 
 
-def _positions(ship: _Ship, psi: Array, u: Array, tau: Array) -> tuple[Array, Array]:
-    """North and east (K, nodes) from the phase's beginning, by Simpson's rule over (node, middle, node)."""
+def _positions(ship: _Ship, psi: Array, mean_u: Array, tau: Array) -> tuple[Array, Array]:
+    """North and east (K, nodes) from the phase's beginning; psi (K, J) at the nodes and the middles between them."""
     c, s = np.cos(psi), np.sin(psi)
-    north_ms, east_ms = u * c + ship.current[0], u * s + ship.current[1]
+    c, s = 0.5 * (c[:, 1:] + c[:, :-1]), 0.5 * (s[:, 1:] + s[:, :-1])
+    north_ms, east_ms = mean_u * c + ship.current[0], mean_u * s + ship.current[1]
     if ship.wind != (0.0, 0.0):
         leeway = LEEWAY_SHARE * (ship.wind[1] * c - ship.wind[0] * s)
         north_ms, east_ms = north_ms - leeway * s, east_ms + leeway * c
-    first, second = tau[:, 1::2] - tau[:, :-1:2], tau[:, 2::2] - tau[:, 1:-1:2]
-    moved = []
-    for v in (north_ms, east_ms):
-        a, m, b = v[:, :-1:2], v[:, 1::2], v[:, 2::2]
-        even = (a + 4.0 * m + b) / 6.0 * (first + second)
-        # halves of unequal length (a node clipped to the phase's end): trapezia
-        uneven = 0.5 * (a + m) * first + 0.5 * (m + b) * second
-        moved.append(np.cumsum(np.where(np.abs(first - second) < 1e-6, even, uneven), axis=1))
-    return moved[0], moved[1]
+    dt = np.diff(tau, axis=1)
+    return np.cumsum(north_ms * dt, axis=1)[:, 1::2], np.cumsum(east_ms * dt, axis=1)[:, 1::2]
 
 
 def _route_points(picture: ShipPicture) -> Array:
@@ -285,17 +284,17 @@ def _directions(picture: ShipPicture, points: Array) -> Array:
     return np.concatenate([[[np.cos(leg), np.sin(leg)]], legs / lengths[:, None]])
 
 
-def _passed(points: Array, state: _State) -> NDArray[np.intp]:
-    """(K,) how many waypoints lie behind: nearer to the next one than the waypoint itself is."""
+def _passed(points: Array, directions: Array, state: _State) -> NDArray[np.intp]:
+    """(K,) how many waypoints lie behind, the last never: near, or abeam of the leg that leads to it (as `route` counts them)."""
     count = np.zeros(state.n.shape, dtype=np.intp)
     for j in range(len(points) - 1):
-        leg = points[j + 1] - points[j]
-        beyond = (state.n - points[j, 0]) * leg[0] + (state.e - points[j, 1]) * leg[1] > 0.0
-        count = np.where(beyond & (count == j), j + 1, count)
+        dn, de = points[j, 0] - state.n, points[j, 1] - state.e
+        behind = (dn * directions[j, 0] + de * directions[j, 1] <= 0.0) | (np.hypot(dn, de) <= PASSED_NM * NM_M)
+        count = np.where(behind & (count == j), j + 1, count)
     return count
 
 
-def _aim(ship: _Ship, points: Array, state: _State, index: Array, speed: float, turning: bool = True) -> tuple[Array, Array]:
+def _aim(ship: _Ship, points: Array, state: _State, index: NDArray[np.intp], speed: float, turning: bool = True) -> tuple[Array, Array]:
     """Heading order (K,) for waypoint `index` from where the turn towards it will end, and the distance (K,) then."""
     dn, de = points[index, 0] - state.n, points[index, 1] - state.e
     heading = np.degrees(np.arctan2(de, dn))
@@ -326,20 +325,21 @@ def _resume(
     order = np.full(state.t.shape, speed)
     last = len(points) - 1
     for leg in range(legs):
-        index = _passed(points, state)
+        index = _passed(points, directions, state)
         heading, distance = _aim(ship, points, state, index, speed)
         beyond = (state.n - points[last, 0]) * directions[last, 0] + (state.e - points[last, 1]) * directions[last, 1] > -1.0
         finished = (index == last) & beyond
         if finished.any():
             straight = np.degrees(np.arctan2(directions[last, 1], directions[last, 0]))
             heading = np.where(finished, straight, heading)
-        arrive = state.t + (distance + np.maximum(speed - state.u, 0.0) * ship.surge_t) / max(speed, 0.5)
+        left = np.where(index < last, np.maximum(distance - PASSED_NM * NM_M + 1.0, 0.0), distance)
+        arrive = state.t + (left + np.maximum(speed - state.u, 0.0) * ship.surge_t) / max(speed, 0.5)
         arrive = np.where(finished, 0.0, arrive)
         final = leg == legs - 1
         end = np.where(final, horizon_s, np.minimum(arrive, horizon_s))
         end = np.where(index == last, np.clip(arrive, min(LEAST_HORIZON_S, horizon_s), horizon_s), end)
         nodes.append(_phase(ship, state, heading, order, end, detail))
-    index = _passed(points, state)
+    index = _passed(points, directions, state)
     dn, de = points[index, 0] - state.n, points[index, 1] - state.e
     along = dn * directions[index, 0] + de * directions[index, 1]
     return np.where((index == last) & (along < 0.0), along, np.hypot(dn, de)) + after[index]

@@ -25,6 +25,8 @@ AHEAD_SHARE_CROSSING = 3.0
 """Crossing ahead nearer than this many CPA limits breaks Rule 15."""
 AHEAD_SHARE_OVERTAKING = 1.5
 """Cutting in ahead of an overtaken vessel, likewise (Rule 13(d))."""
+AHEAD_SPARE_NM = 0.04
+"""The roll-out's own error in a bow-cross range."""
 APPARENT_SPEED_SHARE = 0.5
 HELD_DEG, HELD_KN = 2.0, 0.5
 """A stand-on vessel keeps her course and speed within these."""
@@ -119,9 +121,9 @@ def _for_target(picture: ShipPicture, target: Target, j: int, moves: Manoeuvres,
         yield Breach("R14", name, f"port turn in a head-on meeting with {name}", moves.port)
     elif target.encounter == "crossing_give_way":
         yield Breach("R15", name, f"port turn for {name} on the starboard side", moves.port)
-        yield Breach("R15", name, f"crosses ahead of {name}", ahead < AHEAD_SHARE_CROSSING * limit)
+        yield Breach("R15", name, f"crosses ahead of {name}", ahead < AHEAD_SHARE_CROSSING * limit + AHEAD_SPARE_NM)
     elif target.encounter == "overtaking":
-        yield Breach("R13", name, f"cuts in ahead of {name}", ahead < AHEAD_SHARE_OVERTAKING * limit)
+        yield Breach("R13", name, f"cuts in ahead of {name}", ahead < AHEAD_SHARE_OVERTAKING * limit + AHEAD_SPARE_NM)
     elif target.encounter in ("crossing_stand_on", "overtaken") and target.role == "stand_on":
         yield from _stand_on(target, moves, duty)
     elif target.encounter == "restricted_visibility":
