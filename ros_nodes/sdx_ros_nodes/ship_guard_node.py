@@ -89,6 +89,11 @@ class ShipGuardNode:
         transport.timer(1.0, self._publish_state)
         self._publish_state()
 
+    def close(self) -> None:
+        """Let the autopilot's socket go."""
+        if self._autopilot is not None:
+            self._autopilot.close()
+
     def _begin_anew(self, stopped: str | None) -> None:
         """A new run of the plant: nothing of the old one holds, except the stop."""
         self._guard = Guard(self._domain, watchdog_s=self._parameters.watchdog_s)
@@ -326,9 +331,10 @@ def build(transport: Transport, parameters: GuardParameters) -> Callable[[], Non
 
     audit = AuditLog(parameters.audit / "guard.jsonl")
     recorder = Recorder(audit.append)
-    ShipGuardNode(transport, parameters, load_domain("ship"), recorder, StopMemory(parameters.audit / "stop.json"))
+    node = ShipGuardNode(transport, parameters, load_domain("ship"), recorder, StopMemory(parameters.audit / "stop.json"))
 
     def close() -> None:
+        node.close()
         recorder.close()
         audit.close()
 

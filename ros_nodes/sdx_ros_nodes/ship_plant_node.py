@@ -5,26 +5,34 @@ python -m sdx_ros_nodes.ship_plant_node --transport dds --ros-args -p scenario:=
 
 import sys
 from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 from typing import Any, Literal, Protocol
 
 from pydantic import Field
 
-from sdx_domains.contract import Closed, Order, Plant, load_domain
+from sdx_domains.contract import Closed, Order, Plant, Reading, load_domain
 from sdx_domains.ship.picture import OwnReading, RouteReading
 from sdx_ros_nodes import conversions, events, topics
 from sdx_ros_nodes.api import Transport
 from sdx_ros_nodes.messages import new
 from sdx_ros_nodes.shell import Shell, run_node
+from sdx_ros_nodes.udp_out import UdpOut
 
 MAX_STEP_S = 1.0
 ROUTE_EVERY_S = 30.0
 SAFE_ORDER_S = 86_400.0
+EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
+"""Date of plant time 0 in sentences that carry one."""
 
 
 class ShipPlant(Plant, Protocol):
-    """A plant that can also tell the route still ahead, for a guard that starts in mid-run."""
+    """A plant that can also tell the route still ahead, for a guard that starts in mid-run, and speak NMEA."""
 
     def route_reading(self) -> RouteReading: ...
+
+    def sentences(self, readings: Sequence[Reading], utc: datetime) -> list[str]:
+        """The same readings as NMEA 0183 and AIS sentences; `utc` is the date of plant time 0."""
+        ...
 
 
 class PlantParameters(Closed):
@@ -39,6 +47,10 @@ class PlantParameters(Closed):
     watchdog_s: float = Field(3.0, gt=0.0)
     """Without a valid command for so long (steady clock), the ship goes into its safe state."""
     safe_speed_kn: float = Field(4.0, ge=0.0)
+    sensors: Literal["topics", "nmea", "both"] = "topics"
+    """How own ship and targets are told: as ROS topics, as sentences on topic `nmea` (for ship_sensors), or both."""
+    nmea_udp: str = ""
+    """host:port that gets the sentences by UDP too."""
     on_end: Literal["restart", "hold", "exit"] = "restart"
     """What to do when the scenario is over: the next one with a new seed, sail on, or end the process."""
 
@@ -66,6 +78,7 @@ class ShipPlantNode:
         self._reset_s = float("-inf")
         self._route_due_s = ROUTE_EVERY_S
         self._origin: tuple[float, float] | None = None
+        self._udp = UdpOut(parameters.nmea_udp) if parameters.nmea_udp else None
         self._out = {topic: self.shell.publisher(topic) for topic in _OUT}
         self.shell.subscribe(topics.COMMAND_COURSE, self._on_command)
         self.shell.subscribe(topics.ESTOP, self._on_estop)
@@ -99,8 +112,10 @@ class ShipPlantNode:
             if isinstance(reading, OwnReading):
                 self._remember(reading)
         self._out[topics.CLOCK].publish(new(topics.CLOCK.type_name, clock=conversions.stamp(now_s)))
+        self._speak_nmea(readings)
         for topic, message in conversions.from_readings(readings, now_s):
-            self._out[topic].publish(message)
+            if self._parameters.sensors != "nmea" or topic not in _SENSED:
+                self._out[topic].publish(message)
         for reading in readings:
             if isinstance(reading, RouteReading) and self._origin is not None:
                 self._out[topics.PLAN].publish(conversions.path_from_route(reading, self._origin, now_s))
@@ -108,6 +123,15 @@ class ShipPlantNode:
         self.shell.health(
             "plant", "error" if self.stopped or self.safe else "ok", mode, t_s=round(now_s, 1), scenario=self._parameters.scenario
         )
+
+    def _speak_nmea(self, readings: Sequence[Reading]) -> None:
+        if self._parameters.sensors == "topics" and self._udp is None:
+            return
+        for line in self._plant.sentences(readings, EPOCH):
+            if self._parameters.sensors != "topics":
+                self._out[topics.NMEA].publish(new(topics.NMEA.type_name, data=line))
+            if self._udp is not None:
+                self._udp.send(line)
 
     def _remember(self, own: OwnReading) -> None:
         self._heading_deg = own.heading_deg if own.heading_deg is not None else self._heading_deg
@@ -196,9 +220,8 @@ class ShipPlantNode:
             self._hold(0.0, "stop")
 
 
-_OUT = (
-    topics.FIX, topics.VEL, topics.IMU, topics.OWN_STATE, topics.TARGETS, topics.ENVIRONMENT, topics.ROUTE, topics.PLAN, topics.CLOCK,
-)  # fmt: skip
+_SENSED = frozenset({topics.FIX, topics.VEL, topics.IMU, topics.OWN_STATE, topics.TARGETS})
+_OUT = (*_SENSED, topics.ENVIRONMENT, topics.ROUTE, topics.PLAN, topics.CLOCK, topics.NMEA)
 
 
 def build(transport: Transport, parameters: PlantParameters) -> Callable[[], None]:

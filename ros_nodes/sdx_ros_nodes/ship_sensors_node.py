@@ -18,9 +18,10 @@ from sdx_domains.contract import Closed
 from sdx_domains.ship.inputs.nmea import NmeaDecoder
 from sdx_ros_nodes import conversions, topics
 from sdx_ros_nodes.api import Transport
-from sdx_ros_nodes.autopilot_out import endpoint
 from sdx_ros_nodes.messages import new
+from sdx_ros_nodes.plant_clock import PlantClock
 from sdx_ros_nodes.shell import Shell, run_node
+from sdx_ros_nodes.udp_out import endpoint
 
 MAX_WAITING = 2_000
 """Lines between reader and node; more is dropped and reported."""
@@ -36,6 +37,8 @@ class SensorParameters(Closed):
 
     source: str = "udp:127.0.0.1:10110"
     """udp:host:port to listen at, tcp:host:port to connect to, file:path, stdin:, or topic: for the ROS topic `nmea`."""
+    use_sim_time: bool = False
+    """Readings are stamped with /clock (sentences of a simulated plant) instead of the machine's time."""
     lines_per_s: float = Field(0.0, ge=0.0)
     """Pace of a file; 0: as fast as it is read."""
 
@@ -43,9 +46,10 @@ class SensorParameters(Closed):
 class ShipSensorsNode:
     """Decodes lines and publishes what they say. take() may be called by the reader's thread."""
 
-    def __init__(self, transport: Transport) -> None:
+    def __init__(self, transport: Transport, use_sim_time: bool = False) -> None:
         self.shell = Shell(transport)
         self._transport = transport
+        self._clock = PlantClock(self.shell, use_sim_time)
         self._decoder = NmeaDecoder()
         self._waiting = 0
         self._lock = threading.Lock()
@@ -76,7 +80,9 @@ class ShipSensorsNode:
 
     def _decode(self, line: str) -> None:
         self.lines += 1
-        now_s = self._transport.now_s()
+        now_s = self._clock.now_s()
+        if now_s is None:
+            return
         for topic, message in conversions.from_readings(self._decoder.feed(line, now_s), now_s):
             self._out[topic].publish(message)
 
@@ -159,7 +165,7 @@ def _stream(connection: socket.socket, ended: threading.Event) -> Iterator[str]:
 
 
 def build(transport: Transport, parameters: SensorParameters) -> Callable[[], None]:
-    node = ShipSensorsNode(transport)
+    node = ShipSensorsNode(transport, parameters.use_sim_time)
     ended = threading.Event()
     if parameters.source.startswith("topic:"):
         node.listen()

@@ -313,3 +313,36 @@ def test_floods_are_bounded_and_told(crew: Make) -> None:
     status = [entry for message in ship.heard["/diagnostics"] for entry in message.status if "targets" in entry.name]
     assert status and "1500 targets in one message" in status[-1].message
     assert ship.last(topics.MODE).data == "fallback"
+
+
+def test_the_guard_sees_through_nmea_alone(crew: Make) -> None:
+    """Plant speaks sentences only, the sensors node makes topics of them: the picture is that of the topics, as AIS rounds it."""
+    from sdx_ros_nodes.ship_plant_node import PlantParameters, ShipPlantNode
+    from sdx_ros_nodes.ship_sensors_node import SensorParameters, build
+
+    ship = crew(scenario="imazu-05", rate=5.0)
+    ship.kill(ship.plant)
+    build(ship.node("ship_sensors"), SensorParameters(source="topic:", use_sim_time=True))
+    parameters = PlantParameters(rate=5.0, sensors="nmea", on_end="hold")
+    ship.plant = ShipPlantNode(ship.node("ship_plant"), parameters, lambda run: ship.domain.plant("imazu-05", run))
+    ship.run(6.0)
+    picture = json.loads(ship.last(topics.PICTURE).json)
+    assert len(picture["targets"]) == 2 and ship.last(topics.MODE).data == "fallback"
+    truth = ship.plant.plant.own
+    assert picture["own"]["heading_deg"] == pytest.approx(truth.heading_deg, abs=1.0)
+    assert picture["own"]["age_s"] < 2.0
+
+
+def test_the_heading_goes_out_to_an_autopilot(crew: Make) -> None:
+    import socket
+
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as autopilot:
+        autopilot.bind(("127.0.0.1", 0))
+        autopilot.settimeout(2.0)
+        ship = crew(autopilot=f"127.0.0.1:{autopilot.getsockname()[1]}")
+        ship.run(2.5)
+        lines = [autopilot.recv(200).decode() for _ in range(4)]
+    assert [line[3:6] for line in lines] == ["HSC", "HTC"] * 2 and lines[0].endswith("\r\n")
+    heading = float(lines[0].split(",")[1])
+    assert heading == pytest.approx(dict(ship.judged("order")[-1].verdict.order.setpoints)["heading_deg"], abs=0.1)
+    ship.guard.close()
