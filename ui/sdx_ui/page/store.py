@@ -125,9 +125,10 @@ class BridgeStore:
             self.record("approval", f"waits: {pending['label']}" if pending else f"none waits {outcome}".strip())
 
     def put_mode(self, mode: str, reason: str = "") -> None:
+        """The guard's mode; its reason may also come with the standing order's verdict, before or after."""
         with self._lock:
             changed = mode != self.mode
-            self.mode, self.mode_reason = mode, reason or ("" if changed else self.mode_reason)
+            self.mode, self.mode_reason = mode, reason or self.mode_reason
             self._settle()
         if changed:
             self.record("mode", f"{mode} {reason}".strip())
