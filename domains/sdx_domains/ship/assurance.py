@@ -19,7 +19,7 @@ from sdx_domains.ship.lattice import DURATIONS_MIN, Plans, Reference, lattice, p
 from sdx_domains.ship.limits import limits
 from sdx_domains.ship.options import all_options
 from sdx_domains.ship.picture import ShipOption, ShipPicture, Target
-from sdx_domains.ship.planner import NEAR_SHARE, SPARE_NM, Evaluation, best, evaluate, spare_nm
+from sdx_domains.ship.planner import NEAR_SHARE, Evaluation, best, evaluate, spare_nm
 from sdx_domains.ship.rollout import RollOut, present_order, roll_out
 from sdx_domains.ship.rules import engaged
 
@@ -232,7 +232,7 @@ def _judge(picture: ShipPicture, evaluation: Evaluation, k: int) -> _Judged:
     best_short = float(short[pool].min())
     slack = 0.005 if best_short < NEARLY_NM else NEARLY_NM
     if short[k] > best_short + slack:
-        return _Judged(False, _too_close(picture, evaluation, k), margins)
+        return _Judged(False, _too_close(picture, evaluation, k, float(spare[k, 0])), margins)
     among = pool & (short <= best_short + slack)
     if near[k] > float(near[among].min()) + NEARLY_NM / 2:
         what = f"a target that deviates could come within {NEAR_SHARE * limit - near[k]:.2f} NM in the next minutes; another manoeuvre is safer"
@@ -249,13 +249,14 @@ def _shortfall(distance: NDArray[np.float64], attained: NDArray[np.float64], wan
     return np.maximum(reachable - distance, 0.0).max(axis=1, initial=0.0)
 
 
-def _too_close(picture: ShipPicture, evaluation: Evaluation, k: int) -> tuple[str, ...]:
+def _too_close(picture: ShipPicture, evaluation: Evaluation, k: int, spare: float) -> tuple[str, ...]:
     """One sentence per target that the plan brings inside the limit."""
     limit = picture.cpa_limit_nm
     return tuple(
-        f"passes {target.label} at {evaluation.cpa_nm[k, j]:.2f} NM in {evaluation.outcome.tcpa_s[k, j] / 60.0:.1f} min, limit {limit:.2f} NM"
+        f"passes {target.label} at {evaluation.cpa_nm[k, j]:.2f} NM in {evaluation.outcome.tcpa_s[k, j] / 60.0:.1f} min,"
+        f" limit {limit:.2f} NM and {spare:.2f} NM for the roll-out's own error"
         for j, target in enumerate(picture.targets)
-        if evaluation.cpa_nm[k, j] < limit + SPARE_NM
+        if evaluation.cpa_nm[k, j] < limit + spare
     )
 
 

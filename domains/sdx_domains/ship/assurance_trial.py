@@ -305,7 +305,7 @@ def broken(picture: ShipPicture, ref: Reference, option: ShipOption, sailed: Sai
     small = abs(turn) < 29.0 and option.speed_kn > 0.5 * max(ref.held_kn, 0.1) + 0.01
     if option.speed_kn <= 0.5 * ref.planned_kn + 0.01 and abs(offset) <= 5.0:
         small = False
-    if not stands and not later and small and any(_engaged(t) and t.stage >= 2 for t in picture.targets):
+    if not stands and not later and small and any(_engaged(t) and t.stage >= 1 for t in picture.targets):
         found.append("R8(b)")
     return found
 

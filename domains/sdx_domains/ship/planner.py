@@ -95,7 +95,7 @@ def evaluate(picture: ShipPicture, ref: Reference, plans: Plans, horizon_s: floa
     spare = spare_nm(picture, ref, plans)[:, None]
     reachable = _reachable(outcome.cpa_nm - spare, limit) + spare
     weight = _weights(picture, outcome)
-    cpa, escape = _with_way_out(picture, ref, plans, outcome, moves.stands, broken, reachable)
+    cpa, escape = _with_way_out(picture, ref, plans, outcome, moves.stands, broken, reachable, weight >= 1.0)
     short = (np.maximum(reachable - cpa, 0.0) * weight).max(axis=1, initial=0.0)
     danger_at = np.minimum(DANGER_SHARE * limit, reachable)
     danger = (np.maximum(danger_at - cpa, 0.0) * weight).max(axis=1, initial=0.0)
@@ -139,20 +139,22 @@ def _weights(picture: ShipPicture, outcome: RollOut) -> Array:
 
 
 def _with_way_out(
-    picture: ShipPicture, ref: Reference, plans: Plans, outcome: RollOut, stands: Mask, broken: Array, reachable: Array
+    picture: ShipPicture, ref: Reference, plans: Plans, outcome: RollOut, stands: Mask, broken: Array, reachable: Array, counts: Mask
 ) -> tuple[Array, float | None]:
-    """CPA (K, T) that counts, and the escape's: for plans that stand on, targets not yet to be avoided count by the way out."""
+    """CPA (K, T) that counts, and the escape's: a plan that stands on, and meets only targets not yet to be avoided, counts by the way
+    out that remains, for all targets together."""
     later = (plans.start_s == STARTS_S[0]) & (broken == 0)
     if not later.any() or not picture.targets:
         return outcome.cpa_nm, None
-    worst = (outcome.cpa_nm - reachable).min(axis=1)
+    margin = np.where(counts, outcome.cpa_nm - reachable, 0.0)
+    worst = margin.min(axis=1)
     chosen = int(np.flatnonzero(later)[worst[later].argmax()])
-    way_out = outcome.cpa_nm[chosen]
     may_wait = np.array([not action_due(t) for t in picture.targets], dtype=np.bool_)
     no_risk = np.array([not engaged(t) for t in picture.targets], dtype=np.bool_)
     held = stands & ((plans.duration_s > 0.0) | ref.on_route)
-    waits = np.where(held[:, None], may_wait, no_risk & (outcome.tcpa_s > FAR_S)) & stands[:, None]
-    return np.where(waits, np.maximum(outcome.cpa_nm, way_out), outcome.cpa_nm), float(way_out.min())
+    waits = np.where(held[:, None], may_wait, no_risk & (outcome.tcpa_s > FAR_S))
+    waiting = stands & (waits | (margin >= 0.0)).all(axis=1) & (worst < worst[chosen])
+    return np.where(waiting[:, None], outcome.cpa_nm[chosen], outcome.cpa_nm), float(outcome.cpa_nm[chosen].min())
 
 
 def _seamanship(ref: Reference, plans: Plans, stands: Mask) -> Array:

@@ -103,7 +103,7 @@ def breaches(picture: ShipPicture, ref: Reference, plans: Plans, outcome: RollOu
     moves = manoeuvres(ref, plans)
     duty = any(must_avoid(target) for target in picture.targets)
     found = [breach for j, target in enumerate(picture.targets) for breach in _for_target(picture, target, j, moves, outcome, duty)]
-    if any(engaged(target) and target.stage >= 2 for target in picture.targets):
+    if any(engaged(target) and target.stage >= 1 for target in picture.targets):
         small = moves.changes & moves.at_once & ~moves.apparent
         found.append(Breach("R8(b)", "", "not large enough to be readily apparent", small))
     return [breach for breach in found if breach.mask.any()]
