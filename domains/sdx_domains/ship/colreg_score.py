@@ -1,7 +1,7 @@
-"""The COLREG score of one encounter, from the truth: the S13-S17 family of Hagen, Vasstein et al., Ocean Engineering 288 (2023) 115991.
+"""The COLREG score of one encounter, from the truth: the S13-S17 family of Hagen, Vasstein et al., Ocean Engineering 2023.
 
-The family refines Woerner et al., Autonomous Robots 43 (2019), and is taken here in the form of its public reconstruction (colav-simulator,
-equation numbers of the paper), which says of itself that it is not numerically confirmed against the paper:
+The family (doi 10.1016/j.oceaneng.2023.115991) refines Woerner et al., Autonomous Robots 2018 (doi 10.1007/s10514-018-9765-y). It is taken here
+in the form of its public reconstruction in colav-simulator, which says of itself that it is not numerically confirmed against the paper:
 
     S_safety   = S_r + (1 - S_r) S_theta, 0 when hulls touch                       range 1 / .8 / .5 / 0 at R_pref / R_min / R_nm / R_col
     S_theta    = .25 contact + .75 bearing, each (1 - cos)/(1 - cos 90) below 90 deg, else 1
@@ -88,6 +88,8 @@ class Found:
     kind: Encounter
     role: Role
     limit_m: float
+    route_deg: Array
+    """(T, 2) courses that lead along the route: to the next waypoint, and back to the leg."""
     scale: float
     """Of the distances: own length / 100 m, doubled in restricted visibility."""
 
@@ -96,7 +98,9 @@ class Found:
         return slice(self.first, self.end + 1)
 
 
-def find(target: int, pair: Pair, nav_status: int, own_length_m: float, limit_nm: float, restricted: bool) -> Found | None:
+def find(
+    target: int, pair: Pair, route_deg: Array, nav_status: int, own_length_m: float, limit_nm: float, restricted: bool
+) -> Found | None:
     """The first risk of collision with a target; class and duty as the geometry is then."""
     limit = limit_nm * NM_M
     risk = (pair.dcpa_m < limit) & (pair.tcpa_s > 0.0) & (pair.tcpa_s <= RISK_TCPA_S)
@@ -107,7 +111,7 @@ def find(target: int, pair: Pair, nav_status: int, own_length_m: float, limit_nm
     stopped = pair.target.speed_kn[first] < STOPPED_KN or nav_status in PRIVILEGED_STATUS
     role = _role(kind, stopped)
     scale = own_length_m / 100.0 * limit_nm / limits().cpa_limit_open_nm
-    return Found(target, pair, first, max(pair.nearest, first), kind, role, limit, scale)
+    return Found(target, pair, first, max(pair.nearest, first), kind, role, limit, route_deg, scale)
 
 
 def _first_risk(pair: Pair, risk: NDArray[np.bool_]) -> int | None:
@@ -347,14 +351,15 @@ def _forbidden(found: Found) -> tuple[str, ...]:
 
 
 def _alters(found: Found, side: float) -> bool:
-    """Did own ship, for this risk, turn from her course at first risk to one side (+1 starboard)?
+    """Did own ship, for this risk, turn from her course at first risk, and from her route, to one side (+1 starboard)?
 
-    Coming back beyond the old course after the risk was resolved (and while it stays resolved) is no alteration for this vessel.
+    Coming back to the route is no alteration for this vessel; nor is a course beyond it after the risk was resolved, while it stays so.
     """
     pair = found.pair
     turns = side * wrap180_all(pair.own.heading_deg[found.span] - pair.own.heading_deg[found.first])
+    off_route = side * wrap180_all(pair.own.heading_deg[found.span, None] - found.route_deg[found.span])
     coming = pair.tcpa_s[found.span] > 0.0
-    beyond = np.flatnonzero((turns >= FORBIDDEN_TURN_DEG) & coming)
+    beyond = np.flatnonzero((turns >= FORBIDDEN_TURN_DEG) & (off_route >= FORBIDDEN_TURN_DEG).all(axis=1) & coming)
     if not beyond.size:
         return False
     risk = pair.dcpa_m[found.span] < found.limit_m

@@ -11,13 +11,13 @@ import numpy as np
 
 from sdx_domains.contract import Closed, Order
 from sdx_domains.ship.colreg_score import EncounterScore, find, score_encounter
-from sdx_domains.ship.geometry import NM_M, LocalPlane, bearing_range, wrap180
+from sdx_domains.ship.geometry import NM_M, LocalPlane, bearing_range
 from sdx_domains.ship.limits import limits
 from sdx_domains.ship.scenarios.feasible import feasible
 from sdx_domains.ship.scenarios.scenario import Scenario
 from sdx_domains.ship.simulator.pilot import RoutePilot
 from sdx_domains.ship.simulator.trace import Trace
-from sdx_domains.ship.truth import Pair, pairs_of
+from sdx_domains.ship.truth import Array, Pair, pairs_of, wrap180_all
 
 REVERSAL_DEG = 5.0
 GIVE_WAY_KINDS = ("head_on", "crossing_give_way", "overtaking", "restricted_visibility")
@@ -60,7 +60,8 @@ def score(scenario: Scenario, trace: Trace, orders: Sequence[tuple[float, Order]
         trace.orders = list(orders)
     own = scenario.own.parameters
     pairs = pairs_of(trace, (own.length_m, own.beam_m), [(target.length_m, target.beam_m) for target in scenario.targets])
-    encounters = _encounters(scenario, pairs)
+    route_deg = _route_courses(scenario, trace)
+    encounters = _encounters(scenario, pairs, route_deg)
     least = min((pair.least_range_m for pair in pairs), default=None)
     collision = any(pair.touched for pair in pairs)
     wanted = limits().cpa_limit_open_nm
@@ -82,7 +83,7 @@ def score(scenario: Scenario, trace: Trace, orders: Sequence[tuple[float, Order]
         colreg_score_strict=_mean([e.strict for e in encounters]),
         extra_time_min=round(extra_s / 60.0, 3),
         extra_distance_nm=round(extra_m / NM_M, 3),
-        reversals=_reversals(scenario, trace),
+        reversals=_reversals(trace, route_deg),
         apparent=all(asked) if asked else None,
         duration_s=trace.times_s[-1] - trace.times_s[0],
         per_encounter=tuple(encounters),
@@ -100,9 +101,9 @@ def cpa_limit_nm(scenario: Scenario) -> float:
     return limits().cpa_limit_restricted_visibility_nm if is_restricted(scenario) else limits().cpa_limit_open_nm
 
 
-def _encounters(scenario: Scenario, pairs: list[Pair]) -> list[EncounterScore]:
+def _encounters(scenario: Scenario, pairs: list[Pair], route_deg: Array) -> list[EncounterScore]:
     limit, fog, length = cpa_limit_nm(scenario), is_restricted(scenario), scenario.own.parameters.length_m
-    found = [find(i, pair, scenario.targets[i].nav_status, length, limit, fog) for i, pair in enumerate(pairs)]
+    found = [find(i, pair, route_deg, scenario.targets[i].nav_status, length, limit, fog) for i, pair in enumerate(pairs)]
     real = [item for item in found if item is not None]
     return [score_encounter(item, [other for other in real if other is not item]) for item in real]
 
@@ -130,23 +131,29 @@ def _detour(scenario: Scenario, trace: Trace) -> tuple[float, float]:
     return trace.times_s[-1] - trace.times_s[0] + (left_m - planned_m) / speed, sailed_m + left_m - planned_m
 
 
-def _reversals(scenario: Scenario, trace: Trace) -> int:
+def _route_courses(scenario: Scenario, trace: Trace) -> Array:
+    """(T, 2) courses that lead along the route from where own ship is: to the next waypoint, and back to the leg as the pilot steers it."""
+    pilot = _pilot(scenario, trace)
+    courses = np.zeros((len(trace.own), 2))
+    for i, state in enumerate(trace.own):
+        courses[i] = pilot.steer(state)[0]
+        if pilot.waypoints:
+            north, east = pilot.waypoints[0]
+            courses[i, 0] = bearing_range(north - state.north_m, east - state.east_m)[0]
+    return courses
+
+
+def _reversals(trace: Trace, route_deg: Array) -> int:
     """Turning points of the ordered course (hysteresis 5 deg) after which it leads away from the route, or to its other side."""
     if not trace.orders:
         return 0
-    pilot = _pilot(scenario, trace)
-    offsets = []
-    for state, ordered in zip(trace.own, trace.ordered_heading_deg, strict=True):
-        courses = [pilot.steer(state)[0]]
-        if pilot.waypoints:
-            north, east = pilot.waypoints[0]
-            courses.append(bearing_range(north - state.north_m, east - state.east_m)[0])
-        offsets.append(min((wrap180(ordered - course) for course in courses), key=abs))
+    both = wrap180_all(np.array(trace.ordered_heading_deg)[:, None] - route_deg)
+    offsets = np.where(np.abs(both[:, 0]) <= np.abs(both[:, 1]), both[:, 0], both[:, 1])
 
     def leads_away(a: int, b: int) -> bool:
         before, after = offsets[a], offsets[b]
         crosses = before * after < 0.0 and abs(before) > REVERSAL_DEG
-        return abs(after) > REVERSAL_DEG and (crosses or abs(after) > abs(before) + REVERSAL_DEG)
+        return bool(abs(after) > REVERSAL_DEG and (crosses or abs(after) > abs(before) + REVERSAL_DEG))
 
     return sum(leads_away(a, b) for a, b in _swings(trace.ordered_heading_deg)[1:])
 
