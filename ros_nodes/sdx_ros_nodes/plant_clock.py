@@ -7,13 +7,15 @@ from sdx_ros_nodes.conversions import seconds
 from sdx_ros_nodes.shell import Shell
 
 MAX_RATE = 1000.0
+GRACE_S = 1.0
+"""A simulated plant that is late by less (steady clock) is only slow: its time stands still, and nothing grows old."""
 
 
 class PlantClock:
     """now_s() never goes back, unless the simulated plant itself began anew: then `restarts` counts on.
 
-    Between two messages of /clock it runs on at the last observed rate, also when the plant has died: otherwise
-    nothing would ever grow old.
+    The time of a simulated plant is that of its last message; when it falls silent, time runs on at the last observed
+    rate, as the plant has died and what is known of it must grow old.
     """
 
     def __init__(self, shell: Shell, simulated: bool) -> None:
@@ -33,7 +35,8 @@ class PlantClock:
             return self._transport.now_s()
         if self._plant_s is None:
             return None
-        self._shown_s = max(self._shown_s, self._plant_s + self._rate * (self._transport.steady_s() - self._at_s))
+        silent_s = max(0.0, self._transport.steady_s() - self._at_s - GRACE_S)
+        self._shown_s = max(self._shown_s, self._plant_s + self._rate * silent_s)
         return self._shown_s
 
     def _on_clock(self, message: Any) -> None:

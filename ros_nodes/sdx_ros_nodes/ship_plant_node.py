@@ -43,7 +43,7 @@ class PlantParameters(Closed):
     seed: int = 0
     rate: float = Field(1.0, gt=0.0, le=20.0)
     """Plant seconds per second."""
-    tick_hz: float = Field(10.0, ge=1.0, le=50.0)
+    tick_hz: float = Field(20.0, ge=1.0, le=50.0)
     watchdog_s: float = Field(3.0, gt=0.0)
     """Without a valid command for so long (steady clock), the ship goes into its safe state."""
     safe_speed_kn: float = Field(4.0, ge=0.0)
