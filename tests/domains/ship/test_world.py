@@ -33,16 +33,18 @@ def run(
 def meeting(behaviour: str, heading_deg: float, bearing_nm: tuple[float, float], speed_kn: float = 12.0, **sensing: object) -> Scenario:
     """Own ship north at 12 kn from 50 N 0 E, one target at (north, east) NM."""
     lat, lon = LocalPlane(50.0, 0.0).to_geo(bearing_nm[0] * NM_M, bearing_nm[1] * NM_M)
-    target = TargetStart(
-        name="T",
-        mmsi=257000001,
-        lat_deg=lat,
-        lon_deg=lon,
-        heading_deg=heading_deg,
-        speed_kn=speed_kn,
-        behaviour=behaviour,
-        trigger_range_nm=1.5,
-    )  # type: ignore[arg-type]
+    target = TargetStart.model_validate(
+        {
+            "name": "T",
+            "mmsi": 257000001,
+            "lat_deg": lat,
+            "lon_deg": lon,
+            "heading_deg": heading_deg,
+            "speed_kn": speed_kn,
+            "behaviour": behaviour,
+            "trigger_range_nm": 1.5,
+        }
+    )
     return Scenario(
         name=f"meeting-{behaviour}",
         own=OwnStart(lat_deg=50.0, lon_deg=0.0, heading_deg=0.0, speed_kn=12.0),

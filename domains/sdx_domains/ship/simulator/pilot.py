@@ -1,7 +1,7 @@
 """Keeping a ship on its route: which course to steer now, with cross-track correction, and which waypoint is next."""
 
 from collections.abc import Sequence
-from math import atan2, cos, degrees, hypot, radians, sin
+from math import atan2, degrees, hypot
 
 from sdx_domains.ship.dynamics import MotionState
 
@@ -56,9 +56,3 @@ class RoutePilot:
             total += hypot(point[0] - here[0], point[1] - here[1])
             here = point
         return total
-
-
-def ahead_of(state: MotionState, distance_m: float) -> tuple[float, float]:
-    """The point this far along the heading, (north_m, east_m)."""
-    heading = radians(state.heading_deg)
-    return state.north_m + distance_m * cos(heading), state.east_m + distance_m * sin(heading)
