@@ -1,5 +1,6 @@
 """The command line: help for everything, exit codes, errors in one line."""
 
+import json
 import subprocess
 import sys
 import time
@@ -16,6 +17,11 @@ COMMANDS = [
     ["run", "ship"],
     ["bench"],
     ["bench", "ship"],
+    ["bench", "sim"],
+    ["bench", "assurance"],
+    ["bench", "dds"],
+    ["bench", "graph"],
+    ["bench", "model"],
     ["replay"],
     ["finetune"],
     ["finetune", "run"],
@@ -98,6 +104,20 @@ def test_a_missing_package_says_what_to_type() -> None:
 
 def test_the_text_of_a_key_error_is_not_quoted_twice() -> None:
     assert cli.in_words(KeyError("no scenario 'x'")) == "no scenario 'x'"
+
+
+def test_the_stages_of_a_recipe_are_those_of_the_pipeline() -> None:
+    from sdx_finetune.run import STAGES
+    from sdx_ui.commands.finetune import Stage
+
+    assert {stage.value for stage in Stage} == {"all", "snapshot", *STAGES}
+
+
+def test_the_simulator_is_fast_enough(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["bench", "sim", "--steps", "1000"]) == 0
+    result = json.loads(capsys.readouterr().out)
+    assert result["targets"] == 3
+    assert result["steps_per_s"] > 1000
 
 
 def test_version_names_the_commit(capsys: pytest.CaptureFixture[str]) -> None:

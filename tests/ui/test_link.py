@@ -156,5 +156,9 @@ def test_stop_from_a_terminal_needs_the_guards_word(guard: Guard) -> None:
             guard.out[topics.ESTOP].publish(new(topics.ESTOP.type_name, data=True))
 
     guard.stops.clear()
-    guard.wire.call(lambda: guard.wire.timer(0.1, confirm) and None)
+
+    def begin() -> None:
+        guard.wire.timer(0.1, confirm)
+
+    guard.wire.call(begin)
     assert request_stop(active=True, timeout_s=10.0)

@@ -18,8 +18,8 @@ class OperatorCommand(Closed):
     """What a person does. Heading and speed belong to takeover, order_id to approve and reject."""
 
     kind: Literal["stop", "reset", "takeover", "release", "approve", "reject"]
-    heading_deg: float | None = Field(None, ge=0.0, lt=360.0, allow_inf_nan=False)
-    speed_kn: float | None = Field(None, ge=0.0, le=30.0, allow_inf_nan=False)
+    heading_deg: float | None = Field(default=None, ge=0.0, lt=360.0, allow_inf_nan=False)
+    speed_kn: float | None = Field(default=None, ge=0.0, le=30.0, allow_inf_nan=False)
     order_id: str | None = None
 
     @model_validator(mode="after")

@@ -3,16 +3,18 @@
 import os
 import shutil
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import httpx
 
+from sdx_domains.ship.scenarios import scenario
 from sdx_serving.engine import EngineError
 from sdx_serving.llama_cpp import LlamaCpp
 from sdx_ui import machine
@@ -44,12 +46,18 @@ class UpOptions:
 
 
 def run_up(options: UpOptions) -> int:
-    """Run until Ctrl-C or the end of --for. 0 when it ended healthy, 1 when it did not or could not start."""
+    """Run until Ctrl-C or the end of --for. 0 when it ended healthy, 1 when it did not or could not start.
+
+    Raises:
+        KeyError: no such scenario. EngineError: no such model.
+    """
     missing = [check for check in (machine.port(options.port), machine.disk(options.runs, machine.RUN_GB)) if not check.ok]
     for check in missing:
         print(f"error: {check.line()}", file=sys.stderr)
     if missing:
         return 1
+    for name in options.scenario.split(","):
+        scenario(name.strip(), options.seed)  # KeyError names the known ones
     folder = options.runs / datetime.now().strftime("%Y%m%d-%H%M%S")
     folder.mkdir(parents=True, exist_ok=True)
     ending = Ending()
@@ -116,6 +124,13 @@ def parts(options: UpOptions, folder: Path, engine_url: str) -> list[Part]:
     ]
 
 
+class Wish(Protocol):
+    """Whether somebody wants it to end."""
+
+    @property
+    def wished(self) -> threading.Event: ...
+
+
 class Pulse:
     """Heartbeats as the page heard them, asked for at most twice a second. With the page away, nobody counts as hung."""
 
@@ -169,7 +184,7 @@ def place(url: str) -> tuple[float, float] | None:
     return (picture["own"]["lat_deg"], picture["own"]["lon_deg"]) if picture else None
 
 
-def until_moving(crew: Crew, url: str, ending: Ending) -> str:
+def until_moving(crew: Crew, url: str, ending: Wish) -> str:
     """Wait until all parts are alive and own ship was seen at two places; "" then, else what is wrong."""
     ends = time.monotonic() + READY_S
     first: tuple[float, float] | None = None

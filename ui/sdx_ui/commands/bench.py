@@ -7,9 +7,13 @@ from typing import Annotated, Any
 
 import typer
 
+from sdx_ui.commands import speed
 from sdx_ui.commands.choices import Ablation, Tongue
 
 app = typer.Typer(no_args_is_help=True, help="Measure: suites of scenarios, and the speed of each part.")
+
+for part in (speed.sim, speed.assurance, speed.dds, speed.graph, speed.model):
+    app.command()(part)
 
 
 @app.command()

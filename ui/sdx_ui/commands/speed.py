@@ -1,0 +1,91 @@
+"""sdx bench sim, assurance, dds, graph, model: one part alone, its speed and its quality. Results are JSON."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+UNSEEN_SEED = 950_000_000
+"""Situations for measuring: no recipe's training or evaluation rows begin here."""
+
+
+def sim(
+    scenario: Annotated[str, typer.Option(help="with own ship and how many targets it has")] = "imazu-16",
+    steps: Annotated[int, typer.Option(min=100, help="of one second")] = 20_000,
+    seed: Annotated[int, typer.Option(help="of the sensors' noise")] = 0,
+) -> None:
+    """Steps per second of the simulator with its sensors, single thread.
+
+    sdx bench sim
+    """
+    from sdx_ui.measure import simulator_speed
+
+    _print(simulator_speed(scenario, steps, seed))
+
+
+def assurance(
+    count: Annotated[int, typer.Option(min=1, help="orders, random and adversarial")] = 10_000,
+    seed: Annotated[int, typer.Option(help="of situations and orders")] = 0,
+) -> None:
+    """False accepts and false rejects of the safety check against one-second simulation, and its time.
+
+    sdx bench assurance --count 10000
+    """
+    from sdx_domains.ship.assurance_trial import assurance_trial
+
+    _print(assurance_trial(count, seed))
+
+
+def dds(
+    count: Annotated[int, typer.Option(min=10, help="messages")] = 500,
+    rate: Annotated[float, typer.Option(min=1.0, help="messages per second")] = 50.0,
+) -> None:
+    """One-way time of a message between two processes over DDS.
+
+    sdx bench dds
+    """
+    from sdx_ros_nodes.latency import dds_latency
+
+    _print(dds_latency(count, rate))
+
+
+def graph(
+    scenario: Annotated[str, typer.Option(help="whose first picture is decided on")] = "imazu-05",
+    decisions: Annotated[int, typer.Option(min=10, help="how many")] = 200,
+) -> None:
+    """What the agent's graph costs beside domain and model.
+
+    sdx bench graph
+    """
+    from dataclasses import asdict
+
+    from sdx_agents.overhead import graph_overhead
+    from sdx_domains.contract import load_domain
+
+    domain = load_domain("ship")
+    plant = domain.plant(scenario, 0)
+    picture = domain.perceiver().take(plant.readings(), plant.t_s)
+    _print(asdict(graph_overhead(domain, picture, decisions)))
+
+
+def model(
+    count: Annotated[int, typer.Option(min=1, help="situations and questions")] = 1000,
+    seed: Annotated[int, typer.Option(help="of the situations")] = UNSEEN_SEED,
+    gguf: Annotated[
+        Path | None, typer.Option("--model", exists=True, dir_okay=False, help="a GGUF file; without it the embedded model")
+    ] = None,
+    out: Annotated[Path, typer.Option(help="result file; answers are kept beside it, and taken up again")] = Path("runs/bench-model.json"),
+) -> None:
+    """Quality of a model's proposals and answers on unseen situations, English and Korean apart.
+
+    sdx bench model --count 1000
+    """
+    from sdx_ui.measure import model_quality
+
+    _print(model_quality(gguf, count, seed, out, lambda line: print(line, file=sys.stderr)))
+
+
+def _print(result: dict[str, Any]) -> None:
+    print(json.dumps(result, indent=1, ensure_ascii=False, default=float))
