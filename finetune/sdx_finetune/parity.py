@@ -100,6 +100,7 @@ def compare(folder: Path, path: Path, kind: Quantisation, chats: Sequence[list[d
     """Hold `path` against the Hugging Face model in `folder` on prompts `chats` (turns up to the answer)."""
     tokenizer = PreTrainedTokenizerFast.from_pretrained(folder)
     model = Qwen3ForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
+    model.generation_config.eos_token_id = None  # both stacks run on past the end of the answer
     prompts = [str(tokenizer.apply_chat_template(chat, tokenize=False, add_generation_prompt=True)) for chat in chats]
     wanted = [tokenizer.backend_tokenizer.encode(prompt, add_special_tokens=False).ids for prompt in prompts]
     longest = max(map(len, wanted)) + spec.greedy_tokens + 8
@@ -111,7 +112,7 @@ def compare(folder: Path, path: Path, kind: Quantisation, chats: Sequence[list[d
         difference, same, positions, greedy_same, greedy_all = 0.0, 0, 0, 0, 0
         for ids in wanted:
             with torch.no_grad():
-                ours = model.generate(torch.tensor([ids]), max_new_tokens=spec.greedy_tokens, do_sample=False, eos_token_id=-1)[0].tolist()
+                ours = model.generate(torch.tensor([ids]), max_new_tokens=spec.greedy_tokens, do_sample=False)[0].tolist()
                 reference = model(torch.tensor([ours[:-1]])).logits[0].numpy()
             theirs = file.logits(ours[:-1])
             difference = max(difference, float(np.abs(reference - theirs).max()))

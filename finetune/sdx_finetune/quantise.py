@@ -4,6 +4,7 @@ import ctypes
 from pathlib import Path
 
 import llama_cpp
+from llama_cpp._logger import set_verbose
 
 from sdx_finetune.recipe import Quantisation
 
@@ -19,6 +20,7 @@ _FILE_TYPE: dict[Quantisation, int] = {
 
 def quantise(source: Path, target: Path, kind: Quantisation, threads: int = 1) -> Path:
     """Write `target` from a float `source`. RuntimeError when llama.cpp refuses."""
+    set_verbose(False)  # else a line per tensor
     params = llama_cpp.llama_model_quantize_default_params()
     params.ftype = _FILE_TYPE[kind]
     params.nthread = threads

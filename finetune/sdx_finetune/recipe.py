@@ -79,7 +79,7 @@ class TrainSpec(Closed):
     """How long and how hard. The cosine follows whichever of max_minutes, max_steps, max_epochs is nearest its end."""
 
     max_minutes: float | None = Field(None, gt=0)
-    """Wall-clock budget of all sessions together, compile and checkpoints included; the run ends annealed."""
+    """Wall-clock budget of all sessions together, checkpoints included, compiling not; the run ends annealed."""
     max_steps: int | None = Field(None, ge=1)
     max_epochs: int | None = Field(None, ge=1)
     optimiser: Literal["adamw", "muon"] = "adamw"
@@ -106,7 +106,7 @@ class TrainSpec(Closed):
     compile: bool = True
     threads: int = Field(1, ge=1)
     checkpoint_minutes: float = Field(3.0, gt=0)
-    eval_rows: int = Field(64, ge=1)
+    eval_rows: int = Field(32, ge=1)
     """Held-out rows for the loss shown at each checkpoint."""
     seed: int = 0
 

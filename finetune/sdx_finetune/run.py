@@ -5,6 +5,7 @@ python -m sdx_finetune.run finetune/recipes/embedded.yaml --stage all --work run
 
 import argparse
 import json
+import os
 import sys
 import time
 from collections.abc import Callable
@@ -194,6 +195,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--work", type=Path, required=True, help="folder for everything made; resume is by using it again")
     parser.add_argument("--workers", type=int, default=1, help="processes of the stage data")
     args = parser.parse_args(argv)
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     try:
         pipeline = Pipeline(Recipe.load(args.recipe), args.recipe, args.work, args.workers)
         for name in STAGES if args.stage == "all" else (args.stage,):

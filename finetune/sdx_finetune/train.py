@@ -19,7 +19,7 @@ import torch
 from torch.nn import functional
 from transformers import PreTrainedTokenizerFast, Qwen3ForCausalLM
 
-from sdx_finetune.batches import Batch, TokenRows, batches, bucket_lengths
+from sdx_finetune.batches import Batch, TokenRows, assemble, batches, bucket_lengths
 from sdx_finetune.model import build_model, parameter_count, ready_for_training
 from sdx_finetune.recipe import Recipe, TrainSpec
 from sdx_finetune.schedule import progress, rate
@@ -151,7 +151,8 @@ class Run:
         limit = min(self.spec.eval_rows, len(self.held_out))
         summed = weight = 0.0
         seen = 0
-        with torch.no_grad():
+        # Without gradients each shape would be compiled once more: that costs more than it saves on so few rows.
+        with torch.no_grad(), torch.compiler.set_stance("force_eager"):
             for _, batch in batches(self.held_out, self.buckets, spec, self.pad, 0):
                 loss, count = self.loss_sum(batch)
                 summed, weight, seen = summed + float(loss), weight + float(count), seen + len(batch.ids)
@@ -165,6 +166,7 @@ class Run:
         self.model.train()
         self.say(self._headline())
         try:
+            self._warm_up()
             self._loop()
         except KeyboardInterrupt:
             self.save()
@@ -174,6 +176,17 @@ class Run:
         self.save()
         self.say(f"done: {self.state.step} steps, {self.state.tokens / 1e6:.2f} M tokens, held-out loss {self.state.losses[-1][1]:.4f}")
         return self.state
+
+    def _warm_up(self) -> None:
+        """One pass of each shape before the clock starts: compiling takes minutes on a busy machine, none of them is training."""
+        started = time.monotonic()
+        for length in self.buckets:
+            members = np.flatnonzero(np.searchsorted(self.buckets, self.train_rows.lengths) == self.buckets.index(length))
+            if len(members):
+                size = self.spec.batch_tokens // length
+                self.loss_sum(assemble(self.train_rows, length, np.resize(members, size), 0.0, self.pad))[0].backward()
+        self.model.zero_grad(set_to_none=True)
+        self.say(f"{len(self.buckets)} shapes ready after {time.monotonic() - started:.0f} s")
 
     def _headline(self) -> str:
         start = f"continues at step {self.state.step}, {self.state.elapsed_s / 60:.1f} min used" if self.state.step else "starts"
