@@ -5,7 +5,7 @@ None for "unknown". What is not finite in a message arrives as None: NaN and inf
 """
 
 from collections.abc import Sequence
-from math import degrees, isfinite, nan, radians
+from math import degrees, inf, isfinite, nan, radians
 from typing import Any
 
 import numpy as np
@@ -111,14 +111,14 @@ def _from_target(target: TargetReading) -> Any:
     return new(
         "sdx_msgs/msg/TargetTrack",
         header=header(target.t_s, target.source),
-        track_id=target.track_id,
+        track_id=_utf8(target.track_id),
         latitude=_scaled(target.lat_deg),
         longitude=_scaled(target.lon_deg),
         course=_enu(target.cog_deg),
         speed=_scaled(target.sog_kn, KN_MS),
         heading=_enu(target.heading_deg),
         rate_of_turn=nan if target.rot_deg_min is None else enu_rate(target.rot_deg_min),
-        name=target.name_untrusted or "",
+        name=_utf8(target.name_untrusted or ""),
         nav_status=-1 if target.nav_status is None else target.nav_status,
         ship_type=-1 if target.ship_type is None else target.ship_type,
         length=_scaled(target.length_m),
@@ -162,29 +162,30 @@ def own_from_vel(vel: Any) -> OwnReading | None:
     if not (isfinite(east) and isfinite(north)):
         return None
     cog_deg, sog_kn = cog_sog(east, north)
+    if not isfinite(sog_kn):
+        return None
     return OwnReading(t_s=seconds(vel.header.stamp), source=_source(vel, "gnss"), cog_deg=cog_deg, sog_kn=sog_kn)
 
 
 def own_from_imu(imu: Any) -> OwnReading | None:
     q = imu.orientation
     yaw = None if imu.orientation_covariance[0] < 0 else yaw_of(q.x, q.y, q.z, q.w)
-    rate = None if imu.angular_velocity_covariance[0] < 0 else _known(imu.angular_velocity.z)
+    rate = None if imu.angular_velocity_covariance[0] < 0 else _known(nautical_rate(imu.angular_velocity.z))
     if yaw is None and rate is None:
         return None
     return OwnReading(
         t_s=seconds(imu.header.stamp),
         source=_source(imu, "gyro"),
         heading_deg=None if yaw is None else compass_from_enu(yaw),
-        rot_deg_min=None if rate is None else nautical_rate(rate),
+        rot_deg_min=rate,
     )
 
 
 def own_from_state(state: Any) -> OwnReading:
-    rudder = _known(state.rudder)
     return OwnReading(
         t_s=seconds(state.header.stamp),
         source=_source(state, "autopilot"),
-        rudder_deg=None if rudder is None else degrees(rudder),
+        rudder_deg=_known(degrees(state.rudder)),
         ordered_heading_deg=_compass(state.ordered_heading),
         ordered_speed_kn=_known(state.ordered_speed, KN_MS),
     )
@@ -196,7 +197,6 @@ def targets_from_array(array: Any) -> list[TargetReading]:
 
 
 def _target(track: Any) -> TargetReading:
-    rate = _known(track.rate_of_turn)
     return TargetReading(
         t_s=seconds(track.header.stamp),
         source=_source(track, "ais"),
@@ -206,7 +206,7 @@ def _target(track: Any) -> TargetReading:
         cog_deg=_compass(track.course),
         sog_kn=_known(track.speed, KN_MS),
         heading_deg=_compass(track.heading),
-        rot_deg_min=None if rate is None else nautical_rate(rate),
+        rot_deg_min=_known(nautical_rate(track.rate_of_turn)),
         name_untrusted=track.name or None,
         nav_status=None if track.nav_status < 0 else int(track.nav_status),
         ship_type=None if track.ship_type < 0 else int(track.ship_type),
@@ -233,7 +233,7 @@ def route_from_message(route: Any) -> RouteReading | None:
     """None when it has no waypoint, one that is not on the globe, unequal lists, or no speed."""
     latitudes, longitudes = [float(v) for v in route.latitude], [float(v) for v in route.longitude]
     sound = all(abs(lat) <= 90.0 for lat in latitudes) and all(abs(lon) <= 180.0 for lon in longitudes)
-    if not latitudes or len(latitudes) != len(longitudes) or not sound or not isfinite(route.speed) or route.speed < 0:
+    if not latitudes or len(latitudes) != len(longitudes) or not sound or not 0.0 <= route.speed < inf:
         return None
     return RouteReading(
         t_s=seconds(route.header.stamp),
@@ -298,6 +298,11 @@ def path_from_route(route: RouteReading, origin: tuple[float, float], t_s: float
     return new(topics.PLAN.type_name, header=header(t_s, "map"), poses=poses)
 
 
+def _utf8(text: str) -> str:
+    """Text from outside may hold half surrogate pairs; one of them must not cost the whole message."""
+    return text.encode("utf-8", "replace").decode()
+
+
 def _source(message: Any, default: str) -> str:
     return message.header.frame_id or default
 
@@ -307,7 +312,8 @@ def _scaled(value: float | None, unit: float = 1.0) -> float:
 
 
 def _known(value: float, unit: float = 1.0) -> float | None:
-    return float(value) / unit if isfinite(value) else None
+    scaled = float(value) / unit
+    return scaled if isfinite(scaled) else None
 
 
 def _enu(compass_deg: float | None) -> float:
@@ -315,4 +321,4 @@ def _enu(compass_deg: float | None) -> float:
 
 
 def _compass(enu_rad: float) -> float | None:
-    return compass_from_enu(enu_rad) if isfinite(enu_rad) else None
+    return _known(compass_from_enu(enu_rad))

@@ -3,6 +3,7 @@
 Closed models: an unknown or missing field is refused with its name. Text in them is data, whoever wrote it.
 """
 
+import json
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import Field, TypeAdapter, ValidationError
@@ -123,9 +124,15 @@ class Pending(Closed):
     """How the last one ended: "approved", "refused", "expired", "replaced", or why it could not be carried out."""
 
 
+def sayable(value: T) -> T:
+    """The same, with half surrogate pairs (as a model or a broken file can write them) as "?": UTF-8 has no form for them."""
+    text = json.dumps(value.model_dump(mode="json"), ensure_ascii=False)
+    return value if text.isascii() else type(value).model_validate_json(text.encode("utf-8", "replace"))
+
+
 def event(kind: str, identity: str, payload: Closed, now_s: float) -> Any:
     """The Event message of a payload."""
-    return new(EVENT_TYPE, header=header(now_s), kind=kind, id=identity, json=payload.model_dump_json())
+    return new(EVENT_TYPE, header=header(now_s), kind=kind, id=identity, json=sayable(payload).model_dump_json())
 
 
 def operator_event(action: Action, now_s: float) -> Any:

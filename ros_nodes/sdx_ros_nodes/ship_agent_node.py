@@ -122,7 +122,7 @@ class ShipAgentNode:
             picture_id=picture.id,
             picture_t_s=picture.t_s,
             options=tuple(option.model_dump(mode="json") for option in decided.options),
-            proposal=decided.proposal,
+            proposal=events.sayable(decided.proposal),
             passages=tuple(decided.passages),
             model=decided.model,
             latency_s=decided.latency_s,

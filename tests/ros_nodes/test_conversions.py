@@ -74,6 +74,11 @@ def test_surroundings(around: EnvironmentReading) -> None:
     assert_same(conversions.environment_from_state(message), around)
 
 
+def test_a_name_that_utf8_cannot_say_costs_nothing_else() -> None:
+    [(_, message)] = over_the_wire([TargetReading(t_s=1.0, source="csv", track_id="csv:1", name_untrusted="A\ud800B")])
+    assert [target.name_untrusted for target in conversions.targets_from_array(message)] == ["A?B"]
+
+
 def test_own_ship_goes_out_on_four_topics_and_comes_back_whole() -> None:
     own = OwnReading(
         t_s=12.5, source="simulator", lat_deg=58.1, lon_deg=-10.2, cog_deg=359.0, sog_kn=12.0, heading_deg=1.0, rot_deg_min=-10.0,
@@ -138,6 +143,18 @@ def test_numbers_that_are_not_finite_arrive_as_unknown(value: float) -> None:
     [got] = conversions.targets_from_array(new(topics.TARGETS.type_name, targets=[track]))
     for number in (got.cog_deg, got.sog_kn, got.rot_deg_min, got.length_m):
         assert number is None or abs(number) < inf
+
+
+@given(st.floats(allow_nan=True, allow_infinity=True), st.floats(allow_nan=True, allow_infinity=True))
+def test_own_motion_that_is_not_finite_says_nothing(east: float, north: float) -> None:
+    vel = new(topics.VEL.type_name)
+    vel.twist.linear.x, vel.twist.linear.y = east, north
+    imu = new(topics.IMU.type_name)
+    imu.orientation.w, imu.angular_velocity.z = north, east
+    state = new(topics.OWN_STATE.type_name, rudder=east, ordered_heading=north, ordered_speed=east)
+    for reading in (conversions.own_from_vel(vel), conversions.own_from_imu(imu), conversions.own_from_state(state)):
+        numbers = reading.model_dump(exclude={"source"}).values() if reading else ()
+        assert all(number is None or abs(number) < inf for number in numbers)
 
 
 def test_a_receiver_without_a_fix_says_nothing() -> None:

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sdx_domains.contract import Proposal
 from sdx_ros_nodes import events
 from sdx_ros_nodes.messages import deserialise, new, serialise
 
@@ -50,6 +51,13 @@ def test_what_is_no_action_is_refused_with_the_field(text: str, message: str) ->
 def test_an_endless_event_is_not_parsed() -> None:
     with pytest.raises(ValueError, match="at most 2000000"):
         events.read_action(new(events.EVENT_TYPE, kind="stop", json=" " * (events.MAX_JSON_CHARS + 1)))
+
+
+def test_half_a_surrogate_pair_in_a_models_text_is_no_fault() -> None:
+    proposal = events.sayable(Proposal(option_id=None, confidence=1.0, reason="turn \ud800 now, 우현"))
+    proposed = events.Proposed(picture_id="p", picture_t_s=1.0, options=(), proposal=proposal)
+    message = deserialise(serialise(events.event("proposal", proposed.id, proposed, 1.0)), events.EVENT_TYPE)
+    assert events.read_event(events.Proposed, message).proposal.reason == "turn ? now, 우현"
 
 
 @given(st.recursive(st.none() | st.booleans() | st.floats() | st.text(), lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner)))
