@@ -1,0 +1,20 @@
+"""One switch for all tests: nothing connects beyond this machine."""
+
+import socket
+
+import pytest
+
+HERE = ("127.0.0.1", "localhost", "::1", "0.0.0.0")
+
+
+@pytest.fixture(autouse=True)
+def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A test that tries to reach another machine fails with its address."""
+    connect = socket.socket.connect
+
+    def checked(self: socket.socket, address: object) -> None:
+        if isinstance(address, tuple) and address[0] not in HERE:
+            raise RuntimeError(f"a test tried to reach {address[0]}; give it a fake at the border")
+        connect(self, address)  # pyright: ignore[reportArgumentType]
+
+    monkeypatch.setattr(socket.socket, "connect", checked)
