@@ -270,11 +270,12 @@ def order_from_helm(helm: Any, now_s: float) -> Order:
     """
     if not helm.verdict_id or not helm.order_id:
         raise ValueError(f"command {helm.seq} has no verdict or order id: not carried out")
-    if not (isfinite(helm.heading) and isfinite(helm.speed) and isfinite(helm.valid_for)):
+    setpoints = {"heading_deg": compass_from_enu(helm.heading), "speed_kn": helm.speed / KN_MS}
+    if not all(isfinite(value) for value in (*setpoints.values(), helm.valid_for)):
         raise ValueError(f"command {helm.seq} has a number that is not finite: {helm.heading}, {helm.speed}, {helm.valid_for}")
     order = Order(
         domain="ship",
-        setpoints={"heading_deg": compass_from_enu(helm.heading), "speed_kn": helm.speed / KN_MS},
+        setpoints=setpoints,
         issued_s=seconds(helm.header.stamp),
         valid_for_s=helm.valid_for,
         source=helm.source,

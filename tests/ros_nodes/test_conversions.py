@@ -182,6 +182,7 @@ def test_an_order_there_and_back() -> None:
         ({"verdict_id": ""}, 101.0, "no verdict"),
         ({"order_id": ""}, 101.0, "no verdict or order id"),
         ({"heading": nan}, 101.0, "not finite"),
+        ({"heading": 1e307}, 101.0, "not finite"),
         ({"speed": inf}, 101.0, "not finite"),
         ({"valid_for": -1.0}, 101.0, "valid_for_s"),
         ({"source": "somebody"}, 101.0, "source"),
