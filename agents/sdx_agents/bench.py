@@ -117,6 +117,7 @@ def run_case(run: SuiteRun, index: int, decide: Decider) -> tuple[int, Any, dict
     """One case: (index, score, row of the result)."""
     domain = load_domain(run.domain)
     case = domain.suite(run.suite, run.seed, run.count, run.folder)[index]
+    domain = domain.fitted(case)
     plant = domain.plant_of(case, run.seed)
     episode = Episode(domain, plant, decide, guarded=run.ablate != "guard")
     for _ in episode.run():

@@ -235,6 +235,10 @@ class Benched(Domain, Protocol):
         """The cases of a suite. KeyError with the known names; ValueError for a bad file in `folder`."""
         ...
 
+    def fitted(self, case: Any) -> "Benched":
+        """This domain with the equipment of the case: its perceiver knows the own ship's parameters."""
+        ...
+
     def plant_of(self, case: Any, seed: int) -> Plant: ...
 
     def score(self, case: Any, plant: Any) -> Any:

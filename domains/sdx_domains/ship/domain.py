@@ -75,6 +75,9 @@ class ShipDomain:
     def suite(self, name: str, seed: int, count: int | None = None, folder: Path | None = None) -> list[Scenario]:
         return suite(name, seed=seed, count=count, folder=folder)
 
+    def fitted(self, case: Scenario) -> "ShipDomain":
+        return ShipDomain(case.own.parameters)
+
     def plant_of(self, case: Scenario, seed: int) -> ShipWorld:
         return ShipWorld(case, seed)
 
