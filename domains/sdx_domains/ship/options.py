@@ -64,7 +64,7 @@ def _option(picture: ShipPicture, ref: Reference, evaluation: Evaluation, k: int
     cpa = outcome.cpa_nm[k]
     turn = wrap180(course - picture.own.heading_deg)
     by_target = tuple(
-        TargetOutcome(
+        TargetOutcome.model_construct(
             label=target.label,
             min_cpa_nm=round(float(cpa[j]), 3),
             t_min=round(float(outcome.tcpa_s[k, j]) / 60.0, 2),
@@ -73,7 +73,8 @@ def _option(picture: ShipPicture, ref: Reference, evaluation: Evaluation, k: int
         for j, target in enumerate(picture.targets)
     )
     stands = bool(evaluation.moves_stand[k])
-    return ShipOption(
+    # Values are computed here, so validating some two hundred options would only cost time.
+    return ShipOption.model_construct(
         id=id_,
         label=_label(kind, turn, course, speed, start),
         setpoints={"heading_deg": course, "speed_kn": speed},
