@@ -62,8 +62,10 @@ def run_up(options: UpOptions) -> int:
     folder.mkdir(parents=True, exist_ok=True)
     ending = Ending()
     started = time.monotonic()
-    with engine(options, folder) as address:
+    with engine(options, folder) as (address, own):
         crew = Crew(parts(options, folder, address), folder, say)
+        if own is not None:
+            crew.follow("engine", own)
         try:
             return sail(crew, options, ending, started)
         except EngineError as error:
@@ -92,17 +94,17 @@ def sail(crew: Crew, options: UpOptions, ending: Ending, started: float) -> int:
 
 
 @contextmanager
-def engine(options: UpOptions, folder: Path) -> Iterator[str]:
-    """The address of the model engine, started here unless one was given; "" for none."""
+def engine(options: UpOptions, folder: Path) -> Iterator[tuple[str, LlamaCpp | None]]:
+    """The address of the model engine, and the engine if it is started here; "" for none."""
     if options.model == "none":
-        yield ""
+        yield "", None
     elif options.model.startswith(("http://", "https://")):
-        yield options.model
+        yield options.model, None
     else:
         path = None if options.model == "embedded" else Path(options.model).expanduser()
         with LlamaCpp(path, log=folder / "engine.log") as running:
             say("engine", f"{running.model.name} at {running.base_url}")
-            yield running.base_url
+            yield running.base_url, running
 
 
 def parts(options: UpOptions, folder: Path, engine_url: str) -> list[Part]:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from os import getpid
 from pathlib import Path
 from types import FrameType
+from typing import Protocol
 
 from sdx_serving.supervise import Supervised
 
@@ -34,6 +35,15 @@ class Part:
     """Not healthy for so long means that it hangs: it is killed and started again."""
 
 
+class Followed(Protocol):
+    """What is reported of a process."""
+
+    log: Path
+
+    @property
+    def restarts(self) -> int: ...
+
+
 @dataclass
 class Crew:
     """The parts, running.
@@ -47,6 +57,7 @@ class Crew:
     folder: Path
     say: Say
     _running: dict[str, Supervised] = field(default_factory=dict)
+    _followed: dict[str, Followed] = field(default_factory=dict)
     _restarts: dict[str, int] = field(default_factory=dict)
     _read: dict[str, int] = field(default_factory=dict)
 
@@ -57,8 +68,12 @@ class Crew:
             tied = [sys.executable, "-m", "sdx_serving.tether", str(getpid()), *part.command]
             process = Supervised(tied, part.healthy, log, hang_s=part.hang_s)
             self._running[part.name] = process
+            self.follow(part.name, process)
             process.start(READY_S)
-            self._restarts[part.name] = process.restarts
+
+    def follow(self, name: str, process: Followed) -> None:
+        """Report on a process, whoever started it."""
+        self._followed[name] = process
 
     def stop(self) -> None:
         """End every part, the last started first; returns when all are gone."""
@@ -79,7 +94,7 @@ class Crew:
 
     def report(self) -> None:
         """Say what the parts wrote since the last call, and which were started again."""
-        for name, process in self._running.items():
+        for name, process in self._followed.items():
             for line in self._new_lines(name, process.log):
                 self.say(name, line)
             if process.restarts > self._restarts.get(name, 0):
