@@ -6,10 +6,10 @@ Voyages are sailed by the deterministic planner, now and then by another allowed
 the states in which a decision is asked for later. Seeds from TRAINING_SEED on; scenario suites use smaller ones.
 """
 
+import argparse
 import json
 import random
-import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -65,8 +65,7 @@ def rows(count: int, seed: int = TRAINING_SEED, exclude: str = "") -> Iterator[d
 
 def _voyage_rows(seed: int, barred: list[Scenario]) -> Iterator[dict[str, Any]]:
     rng = random.Random(seed)
-    kind = rng.choices(list(KINDS), weights=list(KINDS.values()))[0]
-    case = scenario(f"{kind}-{seed}", seed)
+    case = _case(seed, rng)
     if any(same_geometry(case, other) for other in barred):
         return
     for index, (picture, options) in enumerate(voyage(case, seed, rng)):
@@ -79,6 +78,11 @@ def _voyage_rows(seed: int, barred: list[Scenario]) -> Iterator[dict[str, Any]]:
             yield _decide_row(picture, options, language, meta)
         if rng.random() < QUESTION_SHARE:
             yield _question_row(picture, languages[0], rng, meta)
+
+
+def _case(seed: int, rng: random.Random) -> Scenario:
+    kind = rng.choices(list(KINDS), weights=list(KINDS.values()))[0]
+    return scenario(f"{kind}-{seed}", seed)
 
 
 def _decide_row(picture: ShipPicture, options: tuple[ShipOption, ...], language: Language, meta: dict[str, Any]) -> dict[str, Any]:
@@ -172,9 +176,27 @@ def _near(a: tuple[float, float, float, float], b: tuple[float, float, float, fl
     )
 
 
+def alike(seeds: Iterable[int], folder: Path) -> list[str]:
+    """Training voyages of these seeds that start like a case of the Imazu suite or like a DNV situation in `folder`."""
+    barred = [*suite("imazu"), *suite("dnv", folder=folder)]
+    found = []
+    for seed in seeds:
+        case = _case(seed, random.Random(seed))
+        found += [f"{case.name} is like {other.name}" for other in barred if same_geometry(case, other)]
+    return found
+
+
 def main(argv: list[str] | None = None) -> int:
-    count, seed = ((argv or sys.argv[1:]) + ["5", str(TRAINING_SEED)])[:2]
-    for row in rows(int(count), int(seed)):
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("count", type=int, help="rows to print, or voyages to check with --alike")
+    parser.add_argument("seed", type=int, nargs="?", default=TRAINING_SEED)
+    parser.add_argument("--alike", type=Path, metavar="FOLDER", help="instead, name voyages that start like a situation of FOLDER")
+    args = parser.parse_args(argv)
+    if args.alike is not None:
+        found = alike(range(args.seed, args.seed + args.count), args.alike)
+        print("\n".join(found) or f"none of {args.count} voyages is like an Imazu case or a situation of the folder")
+        return 1 if found else 0
+    for row in rows(args.count, args.seed):
         print(json.dumps(row, ensure_ascii=False))
     return 0
 
