@@ -9,7 +9,7 @@ from transformers import AttentionInterface, PreTrainedTokenizerFast, Qwen3Confi
 
 from sdx_finetune.recipe import ModelSpec
 
-BLOCK = 128
+BLOCK = 256
 TRAINING_ATTENTION = "sdx_causal_blocks"
 
 
