@@ -107,7 +107,7 @@ def test_the_saved_folder_is_the_trained_model(recipe: Recipe, tokenizer: Any, s
     assert again.lm_head.weight is again.model.embed_tokens.weight
 
 
-def test_kill_9_loses_nothing_but_the_time_since_the_checkpoint(recipe: Recipe, tmp_path: Path) -> None:
+def test_kill_9_loses_nothing_but_the_time_since_the_checkpoint(recipe: Recipe, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     raw = recipe.model_dump(mode="json")
     raw["train"] |= {"max_steps": 100_000, "checkpoint_minutes": 0.01}
     path = tmp_path / "recipe.yaml"
@@ -130,6 +130,7 @@ def test_kill_9_loses_nothing_but_the_time_since_the_checkpoint(recipe: Recipe, 
     assert reached >= 1
     raw["train"] |= {"max_steps": reached + 3}
     path.write_text(yaml.safe_dump(raw), encoding="utf-8")
-    ended = subprocess.run([*command, "train"], env=environment, capture_output=True, text=True, check=True, timeout=120)
-    assert f"continues at step {reached}" in ended.stderr
-    assert f"done: {reached + 3} steps" in ended.stderr
+    assert main([str(path), "--work", str(work), "--stage", "train"]) == 0
+    said = capsys.readouterr().err
+    assert f"continues at step {reached}" in said
+    assert f"done: {reached + 3} steps" in said
