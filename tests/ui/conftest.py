@@ -53,10 +53,13 @@ class ServedPage:
     url: str
     store: BridgeStore
     sent: list[Any] = field(default_factory=list)
+    clock_s: float = 1000.0
+    """The store's clock: stands unless a test moves it."""
 
     def show(self, situation: dict[str, Any]) -> None:
         """A whole situation, all parts alive, nothing stopped, nothing waiting."""
         self.sent.clear()
+        self.clock_s = 1000.0
         self.store.put_estop(False)
         self.store.put_pending(None)
         self.store.put_picture(situation["picture"])
@@ -77,7 +80,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServedPage]:
     from sdx_ui.page.app import make_app
 
     port = free_port()
-    page = ServedPage(f"http://127.0.0.1:{port}", BridgeStore())
+    page = ServedPage(f"http://127.0.0.1:{port}", BridgeStore(now=lambda: page.clock_s))
     server = uvicorn.Server(uvicorn.Config("", host="127.0.0.1", port=port, log_level="warning"))
 
     async def serve() -> None:

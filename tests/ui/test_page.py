@@ -14,6 +14,8 @@ if CHROMIUM is None and not os.environ.get("SDX_NEED_CHROMIUM"):
 
 from playwright.sync_api import Browser, Page, Request, expect, sync_playwright
 
+expect.set_options(timeout=20_000)
+
 HOSTILE = '<img src=x onerror="window.hacked=1"><script>window.hacked=1</script>'
 
 
@@ -108,8 +110,9 @@ def test_stop_is_sent_confirmed_and_reset(page: Page, served: Any) -> None:
     expect(page.locator("#reset")).to_be_hidden()
 
 
-def test_stop_works_with_everything_silent(page: Page, served: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(served.store, "now", lambda: time.monotonic() + 60.0)
+def test_stop_works_with_everything_silent(page: Page, served: Any) -> None:
+    served.clock_s += 60.0
+    expect(page.locator(".sdx-lamp[data-ok=false]")).to_have_count(len(served.store.parts))
     expect(page.locator("#banner")).to_have_text("No picture from the ship")
     page.locator("#stop").click()
     assert eventually(lambda: [command.kind for command in served.sent] == ["stop"])

@@ -119,10 +119,11 @@ def parts(options: UpOptions, folder: Path, engine_url: str) -> list[Part]:
     page = [sys.executable, "-m", "sdx_ui.page.app", "--port", str(options.port), *(["--engine", engine_url] if engine_url else [])]
     audit = folder.resolve() / "audit"
     return [
+        # The page first: it takes longest to load.
+        Part("page", page, healthy=lambda: answers(f"{options.url}/api/state")),
         node("plant", scenario=options.scenario, seed=options.seed, rate=float(options.speed)),
         node("guard", approval=options.approval, audit=audit),
         node("agent", engine=engine_url or "none", audit=audit),
-        Part("page", page, healthy=lambda: answers(f"{options.url}/api/state")),
     ]
 
 

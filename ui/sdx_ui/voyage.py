@@ -5,11 +5,14 @@ Rows are plain dictionaries with "t_s" and "kind"; the command line prints them 
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from itertools import groupby
+from math import cos, radians, sin
 from pathlib import Path
 from typing import Any
 
 from sdx_agents.episode import Decider, Episode, agent_decider, planner_decider
 from sdx_domains.contract import Fault, Language, Reading, load_domain
+from sdx_domains.ship.geometry import KN_MS, LocalPlane
 from sdx_domains.ship.perceive import NotEnoughData
 from sdx_domains.ship.picture import OwnReading, ShipPicture
 
@@ -65,9 +68,10 @@ def over_recording(path: Path, decide: Decider, language: Language, own: OwnRead
     perceiver = domain.perceiver()
     decided_s, salience, seen = float("-inf"), "", False
     for now_s, readings, faults in batches(path, LOOK_EVERY_S):
-        for fault in faults:
-            yield {"t_s": round(now_s, 1), "kind": "fault", "what": fault.kind, "detail": fault.detail}
-        mine = [own.model_copy(update={"t_s": now_s})] if own is not None else []
+        for what, alike in groupby(sorted(faults, key=lambda fault: fault.kind), key=lambda fault: fault.kind):
+            details = [fault.detail for fault in alike]
+            yield {"t_s": round(now_s, 1), "kind": "fault", "what": what, "count": len(details), "detail": details[0]}
+        mine = [sailed_on(own, now_s)] if own is not None else []
         try:
             picture = perceiver.take([*mine, *readings], now_s)
         except NotEnoughData:
@@ -79,6 +83,14 @@ def over_recording(path: Path, decide: Decider, language: Language, own: OwnRead
         yield look(domain, picture, decide, language)
     if not seen:
         raise ValueError(f"{path} holds no own-ship position and heading: say where own ship was with --own LAT,LON,HEADING,SPEED")
+
+
+def sailed_on(own: OwnReading, now_s: float) -> OwnReading:
+    """Own ship at now_s, having kept course and speed since second 0."""
+    assert own.lat_deg is not None and own.lon_deg is not None and own.cog_deg is not None and own.sog_kn is not None
+    plane, run_m = LocalPlane(own.lat_deg, own.lon_deg), own.sog_kn * KN_MS * now_s
+    lat_deg, lon_deg = plane.to_geo(run_m * cos(radians(own.cog_deg)), run_m * sin(radians(own.cog_deg)))
+    return own.model_copy(update={"t_s": now_s, "lat_deg": float(lat_deg), "lon_deg": float(lon_deg)})
 
 
 def look(domain: Any, picture: ShipPicture, decide: Decider, language: Language) -> Row:
@@ -102,7 +114,7 @@ def look(domain: Any, picture: ShipPicture, decide: Decider, language: Language)
 
 def batches(path: Path, every_s: float) -> Iterator[tuple[float, list[Reading], list[Fault]]]:
     """A recording in slices of `every_s`: (end of the slice, readings, faults)."""
-    if path.suffix.lower() == ".csv":
+    if path.is_dir() or path.suffix.lower() == ".csv":
         from sdx_domains.ship.inputs.tango_csv import read_tango_csv
 
         yield from _sliced(read_tango_csv(path), every_s)

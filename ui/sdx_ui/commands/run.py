@@ -2,11 +2,14 @@
 
 import json
 from pathlib import Path
+from textwrap import wrap
 from typing import Annotated, Any
 
 import typer
 
 from sdx_ui.commands.choices import Tongue
+
+INDENT = "\n" + " " * 19
 
 app = typer.Typer(no_args_is_help=True, help="One run: a scenario in closed loop, or a recording.")
 
@@ -14,9 +17,7 @@ app = typer.Typer(no_args_is_help=True, help="One run: a scenario in closed loop
 @app.command()
 def ship(
     scenario: Annotated[str | None, typer.Option(help="e.g. imazu-05, imazu-08b, random-17, or a situation file")] = None,
-    recording: Annotated[
-        Path | None, typer.Option("--from", exists=True, dir_okay=False, help="NMEA 0183 / AIS file, or TANGO2 CSV")
-    ] = None,
+    recording: Annotated[Path | None, typer.Option("--from", exists=True, help="NMEA 0183 / AIS file, TANGO2 CSV file or folder")] = None,
     own: Annotated[str | None, typer.Option(help="own ship for a recording without one: LAT,LON,HEADING,SPEED")] = None,
     model: Annotated[str, typer.Option(help="embedded, none, a GGUF file, or an OpenAI-compatible URL")] = "embedded",
     no_guard: Annotated[bool, typer.Option("--no-guard", help="whatever is proposed is carried out (simulation only)")] = False,
@@ -50,11 +51,31 @@ def _print_json(row: dict[str, Any]) -> None:
 
 
 def _print_row(row: dict[str, Any]) -> None:
-    """ "12:34  accept  alter course 30 deg to starboard  R15: ..." """
-    seconds = int(row.pop("t_s", 0))
-    kind = row.pop("kind")
-    words = "  ".join(f"{name}: {value}" for name, value in row.items() if value not in (None, "", [], ()))
-    print(f"{seconds // 60:3d}:{seconds % 60:02d}  {kind:9s} {words}", flush=True)
+    """ "12:34  decision  accept: alter course 30 deg to starboard; R15 ..." """
+    seconds = int(row["t_s"])
+    print(f"{seconds // 60:3d}:{seconds % 60:02d}  {row['kind']:9s}  {_in_words(row)}", flush=True)
+
+
+def _in_words(row: dict[str, Any]) -> str:
+    match row["kind"]:
+        case "decision":
+            words = [
+                f"{row['verdict']}: {row.get('order', 'no order')}",
+                row.get("reason"),
+                *row["reasons"],
+                f"{row.get('latency_s', 0):.2f} s",
+            ]
+            return "; ".join(word for word in words if word)
+        case "order":
+            return f"{row['order']} ({row['source']}, mode {row['mode']})"
+        case "fault":
+            return f"{row['what']} x {row['count']}: {row['detail']}"
+        case "situation":
+            lines = [*row["description"].split("\n\n"), row["advice"], row["reason"], f"{row['verdict']}: {row['label']}", *row["reasons"]]
+            return INDENT.join(piece for line in lines if line for piece in wrap(line, 110))
+        case _:
+            figures = {name: value for name, value in row.items() if isinstance(value, int | float | str) and name not in ("t_s", "kind")}
+            return INDENT.join(f"{name}: {value}" for name, value in figures.items())
 
 
 def replay(

@@ -112,8 +112,8 @@ class BridgeStore:
                 known, self.verdict = self.verdict == verdict, verdict
             self._settle()
         if not known:
-            text = "; ".join([*([reason] if reason else []), *verdict.get("reasons", ())])
-            self.record(f"{about}: {verdict['kind']}", text or "-")
+            label = (verdict.get("order") or {}).get("label", "")
+            self.record(f"{about}: {verdict['kind']}", "; ".join(text for text in (label, reason, *verdict.get("reasons", ())) if text))
 
     def put_pending(self, pending: Payload | None, outcome: str = "") -> None:
         """The order that waits for a person: id, label, setpoints, expires_s. None: none waits; `outcome` of the last."""

@@ -4,7 +4,15 @@ import { WORDS } from "./words.js";
 
 const byId = (id) => document.getElementById(id);
 const three = (deg) => String(Math.round(deg) % 360).padStart(3, "0");
-const plain = (word) => String(word).replaceAll("_", " ");
+const term = (word, language) => WORDS[language].terms[word] || String(word).replaceAll("_", " ");
+
+// "cpa_nm" as "CPA NM": the quantity, then its unit.
+function quantity(name) {
+  const [unit, ...rest] = name.split("_").reverse();
+  const units = { nm: "NM", min: "min", s: "s", deg: "°", kn: "kn", m: "m" };
+  const words = rest.reverse().join(" ").replace(/\b(cpa|tcpa|bcr)\b/g, (word) => word.toUpperCase());
+  return `${words} ${units[unit] || unit}`;
+}
 
 export function element(tag, text = "", className = "") {
   const made = document.createElement(tag);
@@ -74,7 +82,7 @@ export function showTargets(state, language) {
     name.append(element("b", target.label), element("small", (target.name_untrusted || target.track_id.replace("mmsi:", "")) + kind));
     const cells = [
       target.range_nm.toFixed(1), three(target.bearing_deg), target.cpa_nm.toFixed(2), target.tcpa_min.toFixed(1),
-      plain(target.encounter), plain(target.role), target.past_and_clear ? "clear" : String(target.stage),
+      term(target.encounter, language), term(target.role, language), target.past_and_clear ? term("clear", language) : String(target.stage),
     ];
     row.append(name, ...cells.map((text) => element("td", text)));
     return row;
@@ -98,22 +106,22 @@ export function showDecision(state, language) {
   write("proposed", proposal ? (option ? `${option.id}  ${option.label}` : proposal.option_id || "abstains") : words.no_proposal);
   write("advice", (state.advice || {})[language] || "");
   write("reason", proposal ? proposal.reason : "");
-  const cited = proposal ? proposal.understanding.flatMap((item) => [`${item.subject}: ${plain(item.kind)}, ${plain(item.role)}`, ...item.rules]) : [];
+  const cited = proposal ? proposal.understanding.flatMap((item) => [`${item.subject}: ${term(item.kind, language)}, ${term(item.role, language)}`, ...item.rules]) : [];
   fill(byId("rules"), [...new Set(cited)].map((text) => element("span", text, "sdx-chip")));
-  showVerdict(state, words);
+  showVerdict(state, language);
   showOrder(state, words);
 }
 
-function showVerdict(state, words) {
+function showVerdict(state, language) {
   const verdict = state.verdict;
-  write("verdict", verdict ? verdict.kind : "");
+  write("verdict", verdict ? term(verdict.kind, language) : "");
   byId("verdict").dataset.kind = verdict ? verdict.kind : "";
   fill(byId("reasons"), verdict ? verdict.reasons.map((text) => element("li", text)) : []);
   // Margins of the order that stands are the ones that matter now.
   const margins = Object.entries((state.standing || verdict || {}).margins || {}).map(([name, value]) => {
     const box = element("div", "", "sdx-margin");
     box.dataset.ok = value >= 0;
-    box.append(element("b", Number(value).toFixed(2)), element("span", plain(name)));
+    box.append(element("b", Number(value).toFixed(2)), element("span", quantity(name)));
     return box;
   });
   fill(byId("margins"), margins);

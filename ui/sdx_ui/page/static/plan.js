@@ -230,7 +230,7 @@ export class PlanView {
     const three = (deg) => String(Math.round(deg) % 360).padStart(3, "0");
     const { own } = picture;
     const left = [`RANGE ${this.rangeNm} NM`, `RINGS ${+(this.rangeNm / 4).toFixed(2)} NM`, `VECTOR ${this.vectorMin} min`, "NORTH UP"];
-    const right = [`HDG ${three(own.heading_deg)}`, `COG ${three(own.cog_deg)}`, `SOG ${own.sog_kn.toFixed(1)} kn`, `ROT ${own.rot_deg_min.toFixed(0)}°/min`];
+    const right = [`HDG ${three(own.heading_deg)}`, `COG ${three(own.cog_deg)}`, `SOG ${own.sog_kn.toFixed(1)} kn`, `ROT ${Math.round(own.rot_deg_min) || 0}°/min`];
     left.forEach((text, row) => this.label(text, [10, 20 + 16 * row], COLOURS.ringText));
     right.forEach((text, row) => this.label(text, [width - 10, 20 + 16 * row], COLOURS.text, "right"));
     const { visibility_nm: sight, wind_kn: wind, current_kn: current } = picture.environment;
