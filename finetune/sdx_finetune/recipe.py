@@ -22,6 +22,8 @@ class DataSpec(Closed):
     generator: Dotted
     """Dotted name of `rows(count: int, seed: int, **arguments) -> Iterator[dict]`, e.g. "package.module:rows"."""
     arguments: dict[str, str | int | float | bool] = Field(default_factory=dict)
+    derive: Dotted | None = None
+    """Dotted name of `derive(row: dict) -> list[dict]`: more training rows from each, when they are read; pure."""
     train_rows: int = Field(ge=1)
     eval_rows: int = Field(ge=1)
     train_seed: int = Field(1, ge=0)

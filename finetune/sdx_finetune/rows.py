@@ -139,6 +139,15 @@ def read_rows(paths: list[Path]) -> Iterator[Row]:
                 yield check_row(raw, f"{path}:{number}")
 
 
+def with_derived(rows: Iterator[Row], spec: DataSpec) -> Iterator[Row]:
+    """The rows, each followed by those that `spec.derive` makes of it."""
+    derive = load_function(spec.derive) if spec.derive else None
+    for row in rows:
+        yield row
+        for number, raw in enumerate(derive({"messages": row.turns(), "meta": row.meta}) if derive else ()):
+            yield check_row(raw, f"{spec.derive} row {number} of {row.key}")
+
+
 def distinct(rows: Iterator[Row], without: frozenset[str] = frozenset()) -> tuple[list[Row], int, int]:
     """Rows in order without repeats and without keys in `without`; (rows, repeats, leaks) dropped."""
     kept: dict[str, Row] = {}

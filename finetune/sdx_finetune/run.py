@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from sdx_domains.contract import digest
 from sdx_finetune.provenance import provenance
 from sdx_finetune.recipe import Recipe
-from sdx_finetune.rows import Row, Split, distinct, make_rows, read_rows, shards_of
+from sdx_finetune.rows import Row, Split, distinct, make_rows, read_rows, shards_of, with_derived
 
 if TYPE_CHECKING:
     from sdx_finetune.batches import TokenRows
@@ -67,7 +67,8 @@ class Pipeline:
 
     def training(self, held_out: list[Row]) -> list[Row]:
         """Distinct training rows, none of which is held out."""
-        rows, repeats, leaks = distinct(read_rows(self.paths("train")), frozenset(row.key for row in held_out))
+        made = with_derived(read_rows(self.paths("train")), self.recipe.data)
+        rows, repeats, leaks = distinct(made, frozenset(row.key for row in held_out))
         say(f"train: {len(rows)} distinct rows, {repeats} repeats and {leaks} held-out rows dropped")
         return rows
 
@@ -76,7 +77,7 @@ class Pipeline:
         from sdx_finetune.tokenizer import fit_tokenizer
 
         folder, spec = self.work / "tokenizer", self.recipe.tokenizer
-        mark = digest([spec.model_dump(mode="json"), [path.name for path in self.paths("train")]])
+        mark = digest([spec.model_dump(mode="json"), self.recipe.data.derive, [path.name for path in self.paths("train")]])
         if (folder / "made_from").exists() and (folder / "made_from").read_text() == mark:
             say("tokenizer is there")
             return
@@ -130,7 +131,7 @@ class Pipeline:
         tokenizer, spec = load_tokenizer(self.work / "tokenizer"), self.recipe.train
         vocabulary = (self.work / "tokenizer" / "tokenizer.json").read_text(encoding="utf-8")
         names = [path.name for split in ("train", "eval") for path in self.paths(split)]
-        mark = digest([vocabulary, spec.max_length, spec.loss_on, names])
+        mark = digest([vocabulary, spec.max_length, spec.loss_on, self.recipe.data.derive, names])
         held: list[Row] = []
 
         def rows_of(split: Split) -> "TokenRows":

@@ -19,7 +19,7 @@ from sdx_domains.ship.lattice import DURATIONS_MIN, Plans, Reference, lattice, p
 from sdx_domains.ship.limits import limits
 from sdx_domains.ship.options import all_options
 from sdx_domains.ship.picture import ShipOption, ShipPicture, Target
-from sdx_domains.ship.planner import NEAR_SHARE, Evaluation, best, evaluate, spare_nm
+from sdx_domains.ship.planner import LIMIT, NEAR_SHARE, Evaluation, best, evaluate, spare_nm
 from sdx_domains.ship.rollout import RollOut, present_order, roll_out
 from sdx_domains.ship.rules import engaged
 
@@ -102,11 +102,13 @@ def check(picture: ShipPicture, order: Order) -> Verdict:
     margins = {"cpa_nm": float(margin[k]), "tcpa_min": float(tcpa[k]), "domain_nm": float(near[k])}
     if margin[k] >= 0.0 and near[k] >= 0.0:
         return _verdict(picture, "accept", (), margins)
-    now = _roll(picture, lattice(picture, ref))
-    best_margin, _, best_near = _margins(picture, now)
+    evaluation = evaluate(picture, ref, lattice(picture, ref))
+    best_margin, _, best_near = _margins(picture, evaluation.outcome)
+    allowed = (evaluation.plans.start_s <= 0.0) & ~evaluation.breached()
+    pool = allowed if allowed.any() else evaluation.plans.start_s <= 0.0
     gain = np.minimum(best_margin, 0.0) - min(margin[k], 0.0)
     gain_near = np.minimum(best_near, 0.0) - min(near[k], 0.0)
-    better = (np.maximum(gain, gain_near) > NEARLY_NM) & (gain > -0.01) & (gain_near > -0.01)
+    better = pool & (np.maximum(gain, gain_near) > NEARLY_NM) & (gain > -0.01) & (gain_near > -0.01)
     if better.any():
         what = (
             f"no continuation keeps the limit of {picture.cpa_limit_nm:.2f} NM: {margins['cpa_nm']:+.2f} NM, and a better manoeuvre exists"
@@ -216,48 +218,41 @@ def _assure_later(
 
 
 def _judge(picture: ShipPicture, evaluation: Evaluation, k: int) -> _Judged:
-    """Rules first, then distances; where nothing is allowed and clear, nearly the best is good enough (Rule 2(b))."""
+    """Danger, rules, limit, in the planner's own tiers; where nothing is allowed and clear, nearly the best is good enough."""
     limit = picture.cpa_limit_nm
     margins = _plan_margins(picture, evaluation, k)
     at_once = evaluation.plans.start_s <= 0.0
-    allowed = at_once & ~evaluation.breached()
-    counted = np.where(evaluation.counts, evaluation.cpa_nm, 99.0)
-    spare = spare_nm(picture, reference(picture), evaluation.plans)[:, None]
-    short = _shortfall(counted - spare, evaluation.outcome.cpa_nm - spare, limit)
-    near = _shortfall(evaluation.outcome.near_nm, evaluation.outcome.near_nm, NEAR_SHARE * limit)
+    least = float(evaluation.hard[at_once].min())
+    nearly = NEARLY_NM if least > LIMIT * NEARLY_NM / limit else 0.005
+    good_enough = least + LIMIT * nearly / limit
+    as_planned = evaluation.cost[k] <= evaluation.cost[at_once].min() + 1e-6
     flags = evaluation.flags(k)
-    if flags and (allowed & (evaluation.danger_nm <= 0.0)).any():
-        return _Judged(False, flags, margins)
-    pool = allowed if allowed.any() and not flags else at_once
-    best_short = float(short[pool].min())
-    slack = 0.005 if best_short < NEARLY_NM else NEARLY_NM
-    if short[k] > best_short + slack:
-        return _Judged(False, _too_close(picture, evaluation, k, float(spare[k, 0])), margins)
-    among = pool & (short <= best_short + slack)
-    if near[k] > float(near[among].min()) + NEARLY_NM / 2:
-        what = f"a target that deviates could come within {NEAR_SHARE * limit - near[k]:.2f} NM in the next minutes; another manoeuvre is safer"
+    if evaluation.hard[k] > good_enough and not as_planned:
+        return _Judged(False, flags or _too_close(picture, evaluation, k), margins)
+    near = float(evaluation.near_nm[k])
+    among = at_once & (evaluation.hard <= good_enough)
+    if near > float(evaluation.near_nm[among].min(initial=near)) + NEARLY_NM / 2 and not as_planned:
+        what = (
+            f"a target that deviates could come within {NEAR_SHARE * limit - near:.2f} NM in the next minutes; another manoeuvre is safer"
+        )
         return _Judged(False, (what,), margins)
     reasons = tuple(f"departure under R2(b), nothing allowed keeps clear: {flag}" for flag in flags)
-    if best_short > 0.0:
+    if evaluation.short_nm[k] > 0.0:
         reasons = (*reasons, f"nothing allowed keeps outside {limit:.2f} NM; this is among the best")
     return _Judged(True, reasons, margins)
 
 
-def _shortfall(distance: NDArray[np.float64], attained: NDArray[np.float64], wanted: float) -> NDArray[np.float64]:
-    """(K,) avoidable shortfall of the worst target against `wanted`, NM."""
-    reachable = np.minimum(wanted, attained.max(axis=0, initial=0.0))
-    return np.maximum(reachable - distance, 0.0).max(axis=1, initial=0.0)
-
-
-def _too_close(picture: ShipPicture, evaluation: Evaluation, k: int, spare: float) -> tuple[str, ...]:
+def _too_close(picture: ShipPicture, evaluation: Evaluation, k: int) -> tuple[str, ...]:
     """One sentence per target that the plan brings inside the limit."""
     limit = picture.cpa_limit_nm
-    return tuple(
+    spare = float(spare_nm(picture, reference(picture), evaluation.plans)[k])
+    told = tuple(
         f"passes {target.label} at {evaluation.cpa_nm[k, j]:.2f} NM in {evaluation.outcome.tcpa_s[k, j] / 60.0:.1f} min,"
         f" limit {limit:.2f} NM and {spare:.2f} NM for the roll-out's own error"
         for j, target in enumerate(picture.targets)
         if evaluation.cpa_nm[k, j] < limit + spare
     )
+    return told or ("another manoeuvre keeps a larger distance",)
 
 
 def _plan_margins(picture: ShipPicture, evaluation: Evaluation, k: int) -> dict[str, float]:

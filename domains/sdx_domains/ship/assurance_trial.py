@@ -27,8 +27,8 @@ from sdx_domains.ship.lattice import STARTS_S, Plans, Reference, kind_of, lattic
 from sdx_domains.ship.oracle import Sailed, Voyages, sail, together, voyages
 from sdx_domains.ship.perceive import ShipPerceiver
 from sdx_domains.ship.picture import EnvironmentReading, OwnReading, RouteReading, ShipOption, ShipPicture, Target, TargetReading
-from sdx_domains.ship.planner import DANGER_SHARE, FAR_RANGE_NM, FAR_S, NEAR_SHARE
-from sdx_domains.ship.rules import AHEAD_SHARE_CROSSING, AHEAD_SHARE_OVERTAKING, AVOIDING_ROLES
+from sdx_domains.ship.planner import DANGER_SHARE, FAR_RANGE_NM, FAR_S, LIMIT, NEAR_SHARE, SOFT_BREACH
+from sdx_domains.ship.rules import AHEAD_SHARE_CROSSING, AHEAD_SHARE_OVERTAKING, AVOIDING_ROLES, foreseen
 
 ORDERS_PER_PICTURE = 5
 BATCH_ROWS = 12000
@@ -224,7 +224,7 @@ def _may_wait(t: _Trial, j: int, sailed: Sailed, i: int) -> bool:
     target = t.picture.targets[j]
     due = target.stage >= (3 if target.role == "stand_on" else 1) and target.role != "none"
     if t.option.kind == "resume":
-        return not _engaged(target) and bool(sailed.tcpa_s[i, j] > FAR_S)
+        return not _engaged(target) and bool(sailed.tcpa_s[i, j] > FAR_S - 60.0)  # by a minute, whose clock is right is open
     return not (_engaged(target) and due)
 
 
@@ -235,8 +235,10 @@ def _bad(t: _Trial, sailed: Sailed, i: int) -> bool:
 def _wrong(t: _Trial, sailed: Sailed, i: int, feasible: dict[int, "_Feasible"]) -> bool:
     """An accepted order that the truth condemns."""
     can = feasible[id(t.picture)]
-    if broken(t.picture, t.ref, t.option, sailed, i):
-        return can.now_nm >= DANGER_SHARE * t.picture.cpa_limit_nm
+    rules = broken(t.picture, t.ref, t.option, sailed, i)
+    if rules:
+        soft = all("19" in rule and t.picture.environment.restricted_visibility for rule in rules)
+        return can.now_nm >= (1.0 - SOFT_BREACH / LIMIT if soft else DANGER_SHARE) * t.picture.cpa_limit_nm
     inside = _inside(t, sailed, i, t.picture.cpa_limit_nm)
     if _stands(t) and all(_may_wait(t, j, sailed, i) for j in inside):
         return can.later_nm < t.picture.cpa_limit_nm <= can.now_nm
@@ -280,28 +282,33 @@ def broken(picture: ShipPicture, ref: Reference, option: ShipOption, sailed: Sai
     """Rules that a manoeuvre breaks, read once more, one vessel after the other, on the sailed voyage."""
     turn, offset = wrap180(option.course_deg - ref.held_deg), wrap180(option.course_deg - ref.route_deg)
     stands = option.kind in ("keep", "resume", "hold")
-    port, starboard = not stands and turn < -2.0 and offset < -5.0, not stands and turn > 2.0 and offset > 5.0
+    swing = wrap180(option.course_deg - picture.own.heading_deg)
+    port = not stands and min(turn, swing) < -2.0 and offset < -5.0
+    starboard = not stands and max(turn, swing) > 2.0 and offset > 5.0
     duty = any(_engaged(t) and t.role in AVOIDING_ROLES for t in picture.targets)
     limit, found = picture.cpa_limit_nm, []
     for j, t in enumerate(picture.targets):
+        met = t.encounter if _engaged(t) else foreseen(picture, t)
+        forward = abs(t.rel_bearing_deg) < 90.0
+        overtaking = forward and abs(t.aspect_deg) > 112.5
+        if port and (met in ("head_on", "crossing_give_way") or (met == "restricted_visibility" and forward and not overtaking)):
+            found.append("R14/15/19(d)(i)")
+        if met == "restricted_visibility" and not forward and (starboard if t.rel_bearing_deg > 0 else port):
+            found.append("R19(d)(ii)")
+        if port and met == "crossing_stand_on" and t.role != "give_way" and t.rel_bearing_deg < 0 and t.kind == "power":
+            found.append("R17(c)")
         if not _engaged(t):
             continue
         ahead, cpa = float(sailed.ahead_nm[i, j]), float(sailed.cpa_nm[i, j])
-        if t.role in AVOIDING_ROLES and t.stage >= 1 and stands and not later and cpa < limit:
+        follows = option.kind in ("keep", "resume") or (option.kind == "hold" and ref.on_route)
+        if t.role in AVOIDING_ROLES and t.stage >= 1 and follows and not later and cpa < limit:
             found.append("R16")
-        if t.encounter == "head_on" and port or t.encounter == "crossing_give_way" and (port or ahead < AHEAD_SHARE_CROSSING * limit):
-            found.append("R14/15")
+        if t.encounter == "crossing_give_way" and ahead < AHEAD_SHARE_CROSSING * limit:
+            found.append("R15")
         if t.encounter == "overtaking" and ahead < AHEAD_SHARE_OVERTAKING * limit:
             found.append("R13")
         if t.role == "stand_on" and 1 <= t.stage <= 2 and not duty and not stands and not later:
             found.append("R17(a)(i)")
-        if t.role == "stand_on" and t.encounter == "crossing_stand_on" and t.rel_bearing_deg < 0 and t.kind == "power" and port:
-            found.append("R17(c)")
-        if t.encounter == "restricted_visibility":
-            forward = abs(t.rel_bearing_deg) < 90.0
-            overtaking = forward and abs(t.aspect_deg) > 112.5
-            if (port and forward and not overtaking) or (not forward and (starboard if t.rel_bearing_deg > 0 else port)):
-                found.append("R19(d)")
     small = abs(turn) < 29.0 and option.speed_kn > 0.5 * max(ref.held_kn, 0.1) + 0.01
     if option.speed_kn <= 0.5 * ref.planned_kn + 0.01 and abs(offset) <= 5.0:
         small = False

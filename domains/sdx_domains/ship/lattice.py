@@ -25,6 +25,8 @@ STARTS_S = (120.0, 240.0)
 """Later beginnings; the first also shows whether holding the present order for one more decision leaves a way out."""
 SAME_COURSE_DEG = 5.0
 SAME_SPEED_KN = 0.5
+MAX_TURN_DEG = 150.0
+"""Nearer to a full reversal it is open to which side the ship turns."""
 SMALL_CHANGE_DEG = 25.0
 """On an avoiding leg, courses nearer than this to the present one are left out: no succession of small alterations."""
 
@@ -56,6 +58,7 @@ class Reference:
     planned_kn: float
     held_deg: float
     held_kn: float
+    heading_deg: float
 
     @property
     def on_route(self) -> bool:
@@ -64,7 +67,7 @@ class Reference:
 
 def reference(picture: ShipPicture) -> Reference:
     held_deg, held_kn = present_order(picture)
-    return Reference(resume_course(picture), picture.route.planned_sog_kn, held_deg, held_kn)
+    return Reference(resume_course(picture), picture.route.planned_sog_kn, held_deg, held_kn, picture.own.heading_deg)
 
 
 def plans(before: tuple[float, float], courses: ArrayLike, speeds: ArrayLike, starts: ArrayLike, durations: ArrayLike) -> Plans:
@@ -106,6 +109,7 @@ def _courses(ref: Reference) -> Array:
     """Whole degrees, both sides of the route, and farther round from the present order."""
     offsets = np.array(OFFSETS_DEG)
     courses = np.round(ref.route_deg + np.concatenate([offsets, -offsets]))
+    courses = courses[np.abs((courses - ref.heading_deg + 180.0) % 360.0 - 180.0) <= MAX_TURN_DEG]
     if ref.on_route:
         return courses
     away = wrap180(ref.held_deg - ref.route_deg)

@@ -1,7 +1,8 @@
 """What each plan costs, and which is best: safety first, then the rules, then seamanship. Deterministic, no state.
 
 Cost in seconds of delay, in tiers far apart: danger of collision > a broken rule (so Rule 2(b) permits a departure exactly when
-nothing allowed stays out of danger) > passing inside the CPA limit > worst-case deviation of a target > margin, delay, changes.
+nothing allowed stays out of danger; Rule 19(d)'s turns, to be avoided "so far as possible", weigh as passing a quarter of the limit too
+near) > passing inside the CPA limit > worst-case deviation of a target > margin, delay, changes.
 
 A target that cannot be kept outside the limit by any plan (it is inside already) counts by how much worse a plan is than the best.
 Keeping on towards a vessel that is not yet to be avoided (a stand-on vessel holds; a far give-way case may wait) is judged by
@@ -17,7 +18,7 @@ from numpy.typing import NDArray
 from sdx_domains.ship.lattice import STARTS_S, Plans, Reference
 from sdx_domains.ship.picture import ShipOption, ShipPicture
 from sdx_domains.ship.rollout import HORIZON_S, RollOut, roll_out
-from sdx_domains.ship.rules import Breach, action_due, breaches, engaged, manoeuvres
+from sdx_domains.ship.rules import Breach, Manoeuvres, action_due, breaches, engaged, manoeuvres
 
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -38,7 +39,8 @@ FAR_RANGE_NM = 6.0
 """A conflict with a vessel that is farther off, without risk yet, and later than FAR_S counts less (to 1/20 at VERY_FAR_S): it will be seen to in its time."""
 FAR_S, VERY_FAR_S = 1200.0, 2400.0
 
-DANGER, BREACH, LIMIT, NEAR = 1e6, 1e5, 2e4, 1e4
+DANGER, BREACH, LIMIT, FAR, NEAR = 1e7, 1e6, 2e5, 2e4, 2e4
+SOFT_BREACH = 0.25 * LIMIT
 MARGIN_S_PER_NM = 1500.0
 NEW_ALTERATION_S, OTHER_SIDE_S, PORT_S, SLOWER_S, STOP_S, ROUND_S = 60.0, 600.0, 60.0, 150.0, 300.0, 240.0
 LATER_S = 45.0
@@ -68,6 +70,8 @@ class Evaluation:
     """(K,) likewise for the worst case of the next minutes."""
     escape_cpa_nm: float | None
     """Smallest CPA of the best allowed plan that first holds the present order for two minutes; None without such plans."""
+    hard: Array
+    """(K,) the cost's part that is not seamanship: danger, rules, limit."""
     cost: Array
 
     def breached(self) -> Mask:
@@ -88,28 +92,32 @@ def evaluate(picture: ShipPicture, ref: Reference, plans: Plans, horizon_s: floa
     )
     found = breaches(picture, ref, plans, outcome)
     broken = np.zeros(len(plans))
+    weights = np.zeros(len(plans))
     for breach in found:
         broken += breach.mask
+        weights += breach.mask * (SOFT_BREACH if breach.so_far_as_possible else BREACH)
     moves = manoeuvres(ref, plans)
     limit = picture.cpa_limit_nm
     spare = spare_nm(picture, ref, plans)[:, None]
     reachable = _reachable(outcome.cpa_nm - spare, limit) + spare
     weight = _weights(picture, outcome)
-    cpa, escape = _with_way_out(picture, ref, plans, outcome, moves.stands, broken, reachable, weight >= 1.0)
-    short = (np.maximum(reachable - cpa, 0.0) * weight).max(axis=1, initial=0.0)
-    danger_at = np.minimum(DANGER_SHARE * limit, reachable)
-    danger = (np.maximum(danger_at - cpa, 0.0) * weight).max(axis=1, initial=0.0)
+    cpa, escape = _with_way_out(picture, plans, outcome, moves, broken, reachable, weight)
+    counts = weight >= 1.0
+    inside = np.maximum(reachable - cpa, 0.0)
+    short = (inside * counts).max(axis=1, initial=0.0)
+    far = (inside * weight * ~counts).max(axis=1, initial=0.0)
+    danger = (np.maximum(np.minimum(DANGER_SHARE * limit, reachable) - cpa, 0.0) * counts).max(axis=1, initial=0.0)
     near_at = _reachable(outcome.near_nm, NEAR_SHARE * limit)
     near = np.maximum(near_at - outcome.near_nm, 0.0).max(axis=1, initial=0.0)
     resumes = moves.stands & (plans.duration_s <= 0.0) & (not ref.on_route)
     wanted = limit + MARGIN_NM + np.minimum([t.cpa_sigma_nm for t in picture.targets], SIGMA_MARGIN_NM)
     margin = (np.maximum(wanted + RESUME_MARGIN_NM * resumes[:, None] - cpa, 0.0) * weight).sum(axis=1)
-    cost = DANGER * danger / max(DANGER_SHARE * limit, 0.01) + BREACH * broken + LIMIT * short / limit + NEAR * near / limit
+    hard = DANGER * danger / (DANGER_SHARE * limit) + weights + LIMIT * short / limit
     clear = _reachable(outcome.cpa_nm, limit + MARGIN_NM + RESUME_MARGIN_NM)
     unresolved = resumes & (outcome.cpa_nm < clear - 1e-6).any(axis=1)
-    cost = cost + UNRESOLVED_S * unresolved
-    cost = cost + MARGIN_S_PER_NM * margin + np.maximum(outcome.extra_time_s, 0.0) + _seamanship(ref, plans, moves.stands)
-    return Evaluation(plans, outcome, moves.stands, found, cpa, weight >= 1.0, short, danger, near, escape, cost)
+    cost = hard + FAR * far / limit + NEAR * near / limit + MARGIN_S_PER_NM * margin + UNRESOLVED_S * unresolved
+    cost = cost + np.maximum(outcome.extra_time_s, 0.0) + _seamanship(ref, plans, moves.stands)
+    return Evaluation(plans, outcome, moves.stands, found, cpa, counts, short, danger, near, escape, hard, cost)
 
 
 def best(picture: ShipPicture, options: Sequence[ShipOption]) -> ShipOption:
@@ -139,21 +147,21 @@ def _weights(picture: ShipPicture, outcome: RollOut) -> Array:
 
 
 def _with_way_out(
-    picture: ShipPicture, ref: Reference, plans: Plans, outcome: RollOut, stands: Mask, broken: Array, reachable: Array, counts: Mask
+    picture: ShipPicture, plans: Plans, outcome: RollOut, moves: Manoeuvres, broken: Array, reachable: Array, weight: Array
 ) -> tuple[Array, float | None]:
     """CPA (K, T) that counts, and the escape's: a plan that stands on, and meets only targets not yet to be avoided, counts by the way
     out that remains, for all targets together."""
     later = (plans.start_s == STARTS_S[0]) & (broken == 0)
     if not later.any() or not picture.targets:
         return outcome.cpa_nm, None
-    margin = np.where(counts, outcome.cpa_nm - reachable, 0.0)
+    margin = outcome.cpa_nm - reachable
+    margin = np.where(margin < 0.0, margin * weight, margin)
     worst = margin.min(axis=1)
     chosen = int(np.flatnonzero(later)[worst[later].argmax()])
     may_wait = np.array([not action_due(t) for t in picture.targets], dtype=np.bool_)
     no_risk = np.array([not engaged(t) for t in picture.targets], dtype=np.bool_)
-    held = stands & ((plans.duration_s > 0.0) | ref.on_route)
-    waits = np.where(held[:, None], may_wait, no_risk & (outcome.tcpa_s > FAR_S))
-    waiting = stands & (waits | (margin >= 0.0)).all(axis=1) & (worst < worst[chosen])
+    waits = np.where(moves.keeps[:, None], may_wait, no_risk & (outcome.tcpa_s > FAR_S))
+    waiting = moves.stands & (waits | (margin >= 0.0)).all(axis=1) & (worst < worst[chosen])
     return np.where(waiting[:, None], outcome.cpa_nm[chosen], outcome.cpa_nm), float(outcome.cpa_nm[chosen].min())
 
 

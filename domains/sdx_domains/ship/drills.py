@@ -1,0 +1,62 @@
+"""Short rows cut from a row's own prompt: look a figure up, copy it, pick the cheapest option.
+
+A small model learns to copy from a long prompt late, and everything in an answer depends on it. These rows have few
+lines and many copied figures, so that the skill comes early; they are also questions that people ask.
+"""
+
+import random
+import re
+from typing import Any
+
+from sdx_domains.contract import digest
+from sdx_domains.ship.prompting import prompts
+from sdx_domains.ship.questions import wording
+
+_TARGET = re.compile(
+    r"^(?P<t>T\d+) .*rel (?P<rel>\d+) (?P<side>\w+) rng (?P<range>[\d.]+) crs (?P<course>\d+) spd (?P<speed>[\d.]+)"
+    r" cpa (?P<cpa>[\d.]+) tcpa (?P<tcpa>-?[\d.]+)"
+)
+_OPTION = re.compile(r"^(?P<id>[A-Z]) (?P<action>.+) cpa (?P<cpa>[\d.]+|-) cost (?P<cost>[\d.]+) (?P<judged>.+)$")
+MOST_LINES = 3
+
+
+def derive(row: dict[str, Any]) -> list[dict[str, Any]]:
+    """One or two short rows from a row of examples.py; the same ones every time."""
+    lines = row["messages"][1]["content"].split("\n")
+    rng = random.Random(digest(lines))
+    language = row["meta"]["language"]
+    made = [_targets_row(lines, language, rng), _choice_row(lines, language, rng)]
+    return [{"messages": messages, "meta": {**row["meta"], "task": "drill"}} for messages in made if messages]
+
+
+def _targets_row(lines: list[str], language: str, rng: random.Random) -> list[dict[str, str]]:
+    shown = [line for line in lines if _TARGET.match(line)]
+    if not shown:
+        return []
+    shown = sorted(rng.sample(shown, rng.randint(1, min(MOST_LINES, len(shown)))))
+    matches = [match for line in shown if (match := _TARGET.match(line))]
+    topic = rng.choice(("report", "list"))
+    asked = [rng.choice(matches)] if topic == "report" else matches
+    question = rng.choice(wording()[topic][language]).format(t=asked[0]["t"])
+    words = wording()["words"]
+    told = [wording()["answers"]["report"][language].format(**m.groupdict() | {"side": words[m["side"]][language]}) for m in asked]
+    return _chat(shown, question, " ".join(told), language)
+
+
+def _choice_row(lines: list[str], language: str, rng: random.Random) -> list[dict[str, str]]:
+    shown = [line for line in lines if _OPTION.match(line)]
+    if len(shown) < 2:
+        return []
+    shown = sorted(rng.sample(shown, rng.randint(2, min(2 * MOST_LINES, len(shown)))))
+    matches = [match for line in shown if (match := _OPTION.match(line))]
+    least = min(matches, key=lambda match: float(match["cost"]))
+    question = rng.choice(wording()["choose"][language])
+    return _chat(shown, question, wording()["answers"]["choose"][language].format(**least.groupdict()), language)
+
+
+def _chat(lines: list[str], question: str, answer: str, language: str) -> list[dict[str, str]]:
+    return [
+        {"role": "system", "content": prompts()["question"][language]},
+        {"role": "user", "content": "\n".join([*lines, f"question: {question}"])},
+        {"role": "assistant", "content": answer},
+    ]

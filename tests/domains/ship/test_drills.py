@@ -1,0 +1,36 @@
+"""Drills are cut from a row's prompt: every figure of an answer stands in its own lines."""
+
+import re
+
+import pytest
+
+from sdx_domains.ship.drills import derive
+from sdx_domains.ship.examples import TRAINING_SEED, rows
+
+NUMBER = re.compile(r"\d+(?:\.\d+)?")
+
+
+@pytest.fixture(scope="module")
+def drills():
+    return [drill for row in rows(12, TRAINING_SEED + 55_000) for drill in derive(row)]
+
+
+def test_figures_are_copied_not_made(drills) -> None:
+    assert len(drills) >= 12
+    for drill in drills:
+        user, answer = drill["messages"][1]["content"], drill["messages"][2]["content"]
+        assert set(NUMBER.findall(answer)) <= set(NUMBER.findall(user)), drill
+
+
+def test_the_option_of_least_cost_is_chosen(drills) -> None:
+    choices = [d for d in drills if " cost " in d["messages"][1]["content"]]
+    assert choices
+    for drill in choices:
+        lines = [line for line in drill["messages"][1]["content"].split("\n") if " cost " in line]
+        costs = {line[0]: float(line.split(" cost ")[1].split()[0]) for line in lines}
+        assert costs[drill["messages"][2]["content"][0]] == min(costs.values())
+
+
+def test_the_same_row_gives_the_same_drills() -> None:
+    row = next(rows(1, TRAINING_SEED + 56_000))
+    assert derive(row) == derive(row)
