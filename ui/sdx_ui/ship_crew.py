@@ -15,7 +15,6 @@ from typing import Any, Protocol
 import httpx
 
 from sdx_domains.ship.scenarios import scenario
-from sdx_serving.engine import EngineError
 from sdx_serving.llama_cpp import LlamaCpp
 from sdx_ui import machine
 from sdx_ui.supervisor import READY_S, Crew, Ending, Part, watch
@@ -68,9 +67,6 @@ def run_up(options: UpOptions) -> int:
             crew.follow("engine", own)
         try:
             return sail(crew, options, ending, started)
-        except EngineError as error:
-            print(f"error: {error}", file=sys.stderr)
-            return 1
         finally:
             crew.stop()
             say("sdx", f"every process has ended; logs and audit are in {folder}")
@@ -108,7 +104,7 @@ def engine(options: UpOptions, folder: Path) -> Iterator[tuple[str, LlamaCpp | N
 
 
 def parts(options: UpOptions, folder: Path, engine_url: str) -> list[Part]:
-    """The processes, in the order in which they start. A node counts as hung when the page misses its heartbeat."""
+    """The processes, each with its question of health. A node counts as hung when the page misses its heartbeat."""
     pulse = Pulse(options.url)
 
     def node(name: str, **values: Any) -> Part:
@@ -119,11 +115,10 @@ def parts(options: UpOptions, folder: Path, engine_url: str) -> list[Part]:
     page = [sys.executable, "-m", "sdx_ui.page.app", "--port", str(options.port), *(["--engine", engine_url] if engine_url else [])]
     audit = folder.resolve() / "audit"
     return [
-        # The page first: it takes longest to load.
-        Part("page", page, healthy=lambda: answers(f"{options.url}/api/state")),
         node("plant", scenario=options.scenario, seed=options.seed, rate=float(options.speed)),
         node("guard", approval=options.approval, audit=audit),
         node("agent", engine=engine_url or "none", audit=audit),
+        Part("page", page, healthy=lambda: answers(f"{options.url}/api/state")),
     ]
 
 
@@ -194,6 +189,8 @@ def until_moving(crew: Crew, url: str, ending: Wish) -> str:
     fault = "interrupted"
     while not ending.wished.is_set():
         crew.report()
+        if crew.failures:
+            return "; ".join(f"{name}: {reason}" for name, reason in crew.failures.items())
         dying = [name for name, count in crew.restarts.items() if count >= GIVE_UP]
         if dying:
             return f"{', '.join(dying)} ends again and again; see the lines above, and {crew.folder}"

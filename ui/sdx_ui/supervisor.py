@@ -15,6 +15,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Protocol
 
+from sdx_serving.engine import EngineError
 from sdx_serving.supervise import Supervised
 
 TICK_S = 0.2
@@ -56,28 +57,38 @@ class Crew:
     parts: Sequence[Part]
     folder: Path
     say: Say
+    failures: dict[str, str] = field(default_factory=dict)
+    """By part: why it could not be started, with the end of its log."""
+    _ending: bool = False
     _running: dict[str, Supervised] = field(default_factory=dict)
     _followed: dict[str, Followed] = field(default_factory=dict)
     _restarts: dict[str, int] = field(default_factory=dict)
     _read: dict[str, int] = field(default_factory=dict)
 
     def start(self) -> None:
-        """Start each part in order. EngineError, with the end of its log, if one dies at once."""
+        """Start every part, side by side, and return at once. What could not be started is in `failures`."""
         for part in self.parts:
-            log = self.folder / f"{part.name}.log"
             tied = [sys.executable, "-m", "sdx_serving.tether", str(getpid()), *part.command]
-            process = Supervised(tied, part.healthy, log, hang_s=part.hang_s)
+            process = Supervised(tied, part.healthy, self.folder / f"{part.name}.log", hang_s=part.hang_s)
             self._running[part.name] = process
             self.follow(part.name, process)
+            threading.Thread(target=self._begin, args=(part.name, process), name=f"start-{part.name}", daemon=True).start()
+
+    def _begin(self, name: str, process: Supervised) -> None:
+        try:
             process.start(READY_S)
+        except EngineError as error:
+            if not self._ending:
+                self.failures[name] = str(error)
 
     def follow(self, name: str, process: Followed) -> None:
         """Report on a process, whoever started it."""
         self._followed[name] = process
 
     def stop(self) -> None:
-        """End every part, the last started first; returns when all are gone."""
-        enders = [threading.Thread(target=process.stop) for process in reversed(self._running.values())]
+        """End every part; returns when all are gone."""
+        self._ending = True
+        enders = [threading.Thread(target=process.stop) for process in self._running.values()]
         for ender in enders:
             ender.start()
         for ender in enders:
