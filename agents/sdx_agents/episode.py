@@ -90,6 +90,7 @@ class Episode:
     def _think(self, picture: Picture, now_s: float) -> Iterator[Step]:
         if self._waiting is None and self._due(picture, now_s):
             self._decided_s, self._salience = now_s, picture.salience
+            self._guard.remember(picture)
             decided = self.decide(picture)
             self.latencies_s.append(decided.latency_s)
             self._waiting = (now_s + self.pace.decision_delay_s, decided)

@@ -18,6 +18,8 @@ Mode = Literal["agent", "fallback", "override", "stopped"]
 
 FALLBACK_REFRESH_S = 10.0
 """A standing fallback order is computed anew after this long even while safe, so that it can resume the route."""
+REMEMBERED_PICTURES = 120
+"""How many pictures that were given out are kept, so that a proposal's words can be held to the one they were said of."""
 FALLBACK_HOLD_S = 1.0
 """A fallback order stands at least this long: where nothing is safe it is the least bad, and thrashing helps nobody."""
 
@@ -72,6 +74,7 @@ class Guard:
         self._agent_seen_s: float | None = None
         self._why = "no order yet"
         self._last: tuple[str, Mode] = ("", "fallback")
+        self._given_out: dict[str, Any] = {}
 
     @property
     def stopped(self) -> str | None:
@@ -83,6 +86,12 @@ class Guard:
         """A human has the con."""
         return self._human is not None
 
+    def remember(self, picture: Any) -> None:
+        """This picture is given to the agent now."""
+        self._given_out[picture.id] = picture
+        while len(self._given_out) > REMEMBERED_PICTURES:
+            del self._given_out[next(iter(self._given_out))]
+
     def offer(self, picture: Any, options: Sequence[Any], proposal: Proposal) -> Verdict:
         """Assure a proposal against the fresh picture; hold its order if accepted or clipped. Never raises."""
         verdict = self.assure(picture, options, proposal)
@@ -90,13 +99,20 @@ class Guard:
         return verdict
 
     def assure(self, picture: Any, options: Sequence[Any], proposal: Proposal) -> Verdict:
-        """As offer(), but holds nothing: what a human is asked to approve. Never raises."""
+        """As offer(), but holds nothing: what a human is asked to approve. Never raises.
+
+        The words are held to the picture they were said of, the manoeuvre to the fresh one; the agent's own verdict counts for nothing.
+        """
         if self._stopped is not None:
             return self._turned_down(picture, "reject", f"stopped: {self._stopped}; reset first")
         if self._human is not None:
             return self._turned_down(picture, "override", "a human has the con; release first")
+        origin = picture if proposal.picture_id in ("", picture.id) else self._given_out.get(proposal.picture_id)
+        if origin is None:
+            return self._turned_down(picture, "reject", f"made from picture {proposal.picture_id!r}, which was not given out here lately")
         try:
-            return self._domain.assure(picture, options, proposal)
+            said = self._domain.assure(origin, options, proposal) if origin is not picture else None
+            return said if said is not None and said.kind == "reject" else self._domain.assure(picture, options, proposal)
         except Exception as error:  # noqa: BLE001  whatever the domain raises, the guard goes on
             return self._turned_down(picture, "reject", f"assurance failed on this proposal: {type(error).__name__}: {error}")
 

@@ -302,6 +302,7 @@ class ShipGuardNode:
     def _publish_picture(self) -> None:
         if self._picture is not None:
             self._salience = self._picture.salience
+            self._guard.remember(self._picture)
             self._publish(topics.PICTURE, "picture", self._picture.id, self._picture)
 
     def _publish_estop(self) -> None:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sdx_agents.guard import FALLBACK_REFRESH_S, Guard
+from sdx_agents.guard import FALLBACK_REFRESH_S, REMEMBERED_PICTURES, Guard
 from sdx_domains.contract import Closed, Option, Order, Picture, Proposal, Verdict
 
 
@@ -295,3 +295,25 @@ def test_in_any_history_no_order_lacks_a_verdict_and_none_of_the_machine_is_unsa
 
 def tank_options() -> Sequence[Option]:
     return Tank().options(picture(0.0))
+
+
+def test_a_proposal_is_held_to_the_picture_it_was_made_from() -> None:
+    """It would pass on the fresh picture; it was wrong on its own, or its own is not known."""
+    tank, low, fresh = Tank(), picture(0.0, limit_m=3.0), picture(3.0)
+    guard = Guard(tank)
+    made = Proposal(option_id="B", picture_id=low.id)
+    unknown = guard.offer(fresh, tank.options(fresh), made)
+    assert unknown.kind == "reject" and "not given out here" in unknown.reasons[0]
+    guard.remember(low)
+    assert guard.offer(fresh, tank.options(fresh), made).reasons == ("unsafe",)
+    guard.remember(picture(1.0))
+    assert guard.offer(fresh, tank.options(fresh), Proposal(option_id="B", picture_id=picture(1.0).id)).kind == "accept"
+
+
+def test_only_the_newest_pictures_are_remembered() -> None:
+    tank, fresh = Tank(), picture(900.0)
+    guard = Guard(tank)
+    for t_s in range(REMEMBERED_PICTURES + 1):
+        guard.remember(picture(float(t_s)))
+    assert guard.offer(fresh, tank.options(fresh), Proposal(option_id="B", picture_id=picture(0.0).id)).kind == "reject"
+    assert guard.offer(fresh, tank.options(fresh), Proposal(option_id="B", picture_id=picture(1.0).id)).kind == "accept"
