@@ -12,6 +12,8 @@ from sdx_ui.commands.choices import Ablation, Tongue
 
 app = typer.Typer(no_args_is_help=True, help="Measure: suites of scenarios, and the speed of each part.")
 
+COLUMNS = ("case", "min_cpa_nm", "collision", "forbidden", "colreg_score", "extra_time_min", "reversals", "verdicts", "decision_s_p95")
+
 for part in (speed.sim, speed.assurance, speed.dds, speed.graph, speed.model):
     app.command()(part)
 
@@ -55,11 +57,10 @@ def _print_suite(result: dict[str, Any]) -> None:
     from rich.table import Table
 
     table = Table(title=f"{result['suite']}, seed {result['seed']}, model {result['model']}, commit {result['commit']}")
-    columns = [name for name, value in (result["cases"] or [{}])[0].items() if isinstance(value, (int, float, str))]
-    for column in columns:
-        table.add_column(column, justify="left" if column == "case" else "right")
+    for column in COLUMNS:
+        table.add_column(column.replace("_", " "), justify="left" if column == "case" else "right")
     for row in result["cases"]:
-        table.add_row(*(_cell(row.get(column)) for column in columns))
+        table.add_row(*(_cell(row.get(column)) for column in COLUMNS))
     console = Console(width=max(120, Console().width))
     console.print(table)
     for name, value in result["summary"].items():
@@ -67,4 +68,15 @@ def _print_suite(result: dict[str, Any]) -> None:
 
 
 def _cell(value: object) -> str:
-    return f"{value:.3f}".rstrip("0").rstrip(".") if isinstance(value, float) else str(value)
+    """A share as "19/20 = 95.0 % (76.4-99.1)", verdicts as "accept 12, reject 1", numbers short."""
+    match value:
+        case {"n": n, "of": of, "rate": rate, "low": low, "high": high}:
+            return f"{n}/{of} = {100 * rate:.1f} % ({100 * low:.1f}-{100 * high:.1f})"
+        case dict():
+            return ", ".join(f"{key} {_cell(item)}" for key, item in value.items() if item)
+        case float():
+            return f"{value:.3f}".rstrip("0").rstrip(".")
+        case bool():
+            return "yes" if value else "no"
+        case _:
+            return str(value)
