@@ -45,7 +45,7 @@ MARGIN_S_PER_NM = 1500.0
 NEW_ALTERATION_S, OTHER_SIDE_S, PORT_S, SLOWER_S, STOP_S, ROUND_S = 60.0, 600.0, 60.0, 150.0, 300.0, 240.0
 LATER_S = 45.0
 UNRESOLVED_S = 200.0
-"""A return to the route that leaves a conflict for later: what another alteration is worth avoiding."""
+"""Leaving a conflict for after the return to the route: what another alteration is worth avoiding."""
 TURN_S_PER_DEG = 0.3
 
 
@@ -109,12 +109,13 @@ def evaluate(picture: ShipPicture, ref: Reference, plans: Plans, horizon_s: floa
     danger = (np.maximum(np.minimum(DANGER_SHARE * limit, reachable) - cpa, 0.0) * counts).max(axis=1, initial=0.0)
     near_at = _reachable(outcome.near_nm, NEAR_SHARE * limit)
     near = np.maximum(near_at - outcome.near_nm, 0.0).max(axis=1, initial=0.0)
-    resumes = moves.stands & (plans.duration_s <= 0.0) & (not ref.on_route)
+    returns = ~(moves.follows & ref.on_route)
     wanted = limit + MARGIN_NM + np.minimum([t.cpa_sigma_nm for t in picture.targets], SIGMA_MARGIN_NM)
-    margin = (np.maximum(wanted + RESUME_MARGIN_NM * resumes[:, None] - cpa, 0.0) * weight).sum(axis=1)
+    margin = (np.maximum(wanted + RESUME_MARGIN_NM * returns[:, None] - cpa, 0.0) * weight).sum(axis=1)
     hard = DANGER * danger / (DANGER_SHARE * limit) + weights + LIMIT * short / limit
-    clear = _reachable(outcome.cpa_nm, limit + MARGIN_NM + RESUME_MARGIN_NM)
-    unresolved = resumes & (outcome.cpa_nm < clear - 1e-6).any(axis=1)
+    at_once = returns & (plans.duration_s <= 0.0)
+    clear = np.where(at_once[:, None], _reachable(outcome.cpa_nm, limit + MARGIN_NM), reachable)
+    unresolved = returns & (outcome.cpa_nm < clear - 1e-6).any(axis=1)
     cost = hard + FAR * far / limit + NEAR * near / limit + MARGIN_S_PER_NM * margin + UNRESOLVED_S * unresolved
     cost = cost + np.maximum(outcome.extra_time_s, 0.0) + _seamanship(ref, plans, moves.stands)
     return Evaluation(plans, outcome, moves.stands, found, cpa, counts, short, danger, near, escape, hard, cost)

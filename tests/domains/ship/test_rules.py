@@ -7,7 +7,7 @@ from sdx_domains.ship.lattice import Plans, plans, reference
 from sdx_domains.ship.perceive import ShipPerceiver
 from sdx_domains.ship.picture import ShipPicture
 from sdx_domains.ship.rollout import roll_out
-from sdx_domains.ship.rules import action_due, breaches, engaged
+from sdx_domains.ship.rules import action_due, breaches, engaged, foreseen
 from sdx_domains.ship.scenarios import scenario
 from sdx_domains.ship.simulator.world import ShipWorld
 
@@ -114,7 +114,22 @@ def test_restricted_visibility_has_no_stand_on_vessel() -> None:
 def test_past_and_clear_binds_no_more() -> None:
     over = changed(HEAD_ON, past_and_clear=True)
     assert not engaged(over.targets[0])
-    assert rules_broken(over, -40.0) == set()
+    assert rules_broken(changed(HEAD_ON, past_and_clear=True, cpa_nm=1.0), -40.0) == set()
+
+
+def test_a_turn_to_the_wrong_side_is_foreseen() -> None:
+    """A vessel on a collision course binds before there is risk: no port turn for another's sake."""
+    far = {"encounter": "none", "role": "none", "stage": 0, "tcpa_min": 28.0}
+    assert foreseen(HEAD_ON, changed(HEAD_ON, **far).targets[0]) == "head_on"
+    assert rules_broken(changed(HEAD_ON, **far), -40.0) == {"R14"}
+    assert rules_broken(changed(HEAD_ON, **far), 40.0) == set()
+    assert rules_broken(changed(HEAD_ON, **{**far, "tcpa_min": 40.0}), -40.0) == set()
+
+
+def test_port_is_port_of_the_heading_too() -> None:
+    """In mid-turn to starboard, an order beyond the route on the other side is a port turn, whatever the order before said."""
+    own = HEAD_ON.own.model_copy(update={"heading_deg": 30.0, "cog_deg": 30.0, "ordered_heading_deg": 75.0})
+    assert "R14" in rules_broken(HEAD_ON.model_copy(update={"own": own}), 165.0)
 
 
 @pytest.mark.parametrize(
