@@ -1,21 +1,16 @@
 """The spine as one LangGraph: perceive, options, recall, propose, assure, note, approve, act, record. Start at Agent.decide().
 
 The half up to `note` is read-only: its values live in memory, are never checkpointed, and a killed turn is simply
-taken again. The half from `approve` on is JSON in the checkpoint, written with an fsync around each step.
+taken again. The half from `approve` on is JSON in the checkpoint, written around each step.
 """
 
-import sqlite3
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, cast
 
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import BaseCheckpointSaver
-from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
-from langgraph.checkpoint.sqlite import SqliteSaver
 from langgraph.graph import END
 from langgraph.graph.state import CompiledStateGraph
 from langgraph.types import Command, interrupt
@@ -117,13 +112,17 @@ class Agent:
 class Turns:
     """Decides and acts, with approval where the rule asks for it; survives a kill at any point without acting twice."""
 
-    def __init__(self, graph: "CompiledStateGraph[Turn]", deadline_s: float = 5.0) -> None:
-        self._graph, self._deadline_s = graph, deadline_s
+    def __init__(
+        self, graph: "CompiledStateGraph[Turn]", deadline_s: float = 5.0, decided: Callable[[Decision], None] = lambda decision: None
+    ) -> None:
+        """`decided` is told each decision before anything is done about it; after a kill it is not told again."""
+        self._graph, self._deadline_s, self._decided = graph, deadline_s, decided
 
     def begin(self, picture: Any, turn_id: str, language: Language = "en") -> ApprovalRequest | Outcome:
         """Decide, then act or ask. The read-only half writes one checkpoint, at its end."""
         first = _first(picture, language, self._deadline_s, None)
-        self._graph.invoke(first, _named(turn_id), durability="exit", interrupt_before=["approve"])
+        made = self._graph.invoke(first, _named(turn_id), durability="exit", interrupt_before=["approve"])
+        self._decided(made["decision"])
         return self._go_on(turn_id, None)
 
     def answer(self, turn_id: str, answer: Any) -> ApprovalRequest | Outcome:
@@ -154,17 +153,6 @@ class Turns:
         if asked is not None:
             return asked
         return Outcome.model_validate(self._graph.get_state(_named(turn_id)).values["outcome"])
-
-
-@contextmanager
-def sqlite_checkpointer(path: Path) -> Iterator[SqliteSaver]:
-    """Checkpoints in one SQLite file. Only plain JSON values are read back: no class is imported on the word of a file."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    connection = sqlite3.connect(path, check_same_thread=False)
-    try:
-        yield SqliteSaver(connection, serde=JsonPlusSerializer(allowed_msgpack_modules=None))
-    finally:
-        connection.close()
 
 
 def _named(turn_id: str) -> RunnableConfig:

@@ -3,7 +3,7 @@
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,8 @@ from vat import Vat, VatPicture
 from sdx_agents.actuation import Outcome, SentOrders
 from sdx_agents.approval import ApprovalRequest, ApprovalRule, always, never, request_for, settle, when_unsure
 from sdx_agents.audit import AuditLog, records
-from sdx_agents.graph import Acting, Turns, build_graph, sqlite_checkpointer
+from sdx_agents.disk_loss import LastingSaver
+from sdx_agents.graph import Acting, Turns, build_graph
 from sdx_domains.contract import Order, Proposal, Verdict
 from sdx_serving.client import Line, Scripted
 
@@ -49,7 +50,7 @@ def turns(
 ) -> Iterator[Turns]:
     sent = SentOrders(folder / "sent.sqlite")
     try:
-        with sqlite_checkpointer(folder / "turns.sqlite") as saver:
+        with closing(LastingSaver(folder / "turns.sqlite")) as saver:
             acting = Acting(Vat(), now, pipe, sent, audit)
             yield Turns(build_graph(Vat(), Scripted(line), audit, saver, rule or never(), acting))
     finally:
