@@ -1,6 +1,11 @@
 """The agent as a ROS 2 node: reads pictures, decides in a worker thread, publishes proposals. It commands nothing.
 
-python -m sdx_ros_nodes.ship_agent_node --transport dds --ros-args -p engine:=http://127.0.0.1:8080/v1
+    python -m sdx_ros_nodes.ship_agent_node --transport dds --ros-args -p engine:=http://127.0.0.1:8080/v1 -p audit:=audit
+
+With an engine, turns run through the checkpointed graph, and the folder `audit` keeps agent.jsonl (decisions, and what
+became of each), turns.sqlite (the turn in progress) and sent.sqlite (orders that were handed to the guard). Started again
+on the same folder, the agent ends the turn that a kill interrupted and hands no order over a second time. Without an
+engine (`none`) it keeps no files.
 """
 
 import json
@@ -8,22 +13,22 @@ import logging
 import queue
 import sys
 import threading
-import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future, wait
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from pydantic import Field, ValidationError
 
-from sdx_domains.contract import Closed, Language, Passage, Picture, Proposal, load_domain
+from sdx_domains.contract import Closed, Language, Picture, load_domain
 from sdx_ros_nodes import events, topics
 from sdx_ros_nodes.api import Transport
+from sdx_ros_nodes.deciding import Decide, Decided, handed_by, of_agent, planner
 from sdx_ros_nodes.shell import Shell, run_node
 
 if TYPE_CHECKING:  # heavy, and not needed where the planner decides
-    from sdx_agents.graph import Agent
+    from sdx_agents.durable import DurableAgent
 
 log = logging.getLogger(__name__)
 
@@ -35,7 +40,7 @@ class AgentParameters(Closed):
     """OpenAI-compatible address of the model, http://127.0.0.1:8080/v1; none: the domain's own planner proposes."""
     language: Language = "en"
     audit: Path = Path("audit")
-    """Folder of the audit log (agent.jsonl)."""
+    """Folder of agent.jsonl, turns.sqlite and sent.sqlite."""
     deadline_s: float = Field(10.0, gt=0.0)
     """A decision without an answer by then is over (seconds of this machine)."""
     decide_every_s: float = Field(60.0, gt=0.0)
@@ -43,21 +48,8 @@ class AgentParameters(Closed):
     """A change of salience brings a decision forward, but not below this."""
 
 
-@dataclass(frozen=True, slots=True)
-class Decided:
-    """What of a decision the node passes on."""
-
-    options: Sequence[Any]
-    proposal: Proposal
-    passages: Sequence[Passage] = ()
-    model: str = ""
-    latency_s: float = 0.0
-    note: str = ""
-    failed: Literal["", "timeout", "engine", "answer"] = ""
-
-
-Decide = Callable[[Any, Language], Decided]
-"""Picture in, decision out. May take long and may raise."""
+HAND_OVER_LIMIT_S = 5.0
+"""The transport's thread takes a proposal within this, or it does not leave (seconds of this machine)."""
 
 
 class ShipAgentNode:
@@ -71,12 +63,18 @@ class ShipAgentNode:
         self._load_picture = load_picture
         self._decide = decide
         self._decided_s: float | None = None
-        self._salience = ""
+        self._salience: str | None = ""
+        self._newest: Any = None
         self._work: queue.Queue[Any] = queue.Queue(1)
         self._out = self.shell.publisher(topics.PROPOSAL)
         self.shell.subscribe(topics.PICTURE, self._on_picture)
         self._thread = threading.Thread(target=self._run, name="decide", daemon=True)
         self._thread.start()
+
+    def use(self, agent: "DurableAgent") -> None:
+        """Decide with a model behind the graph from now on. Before the first picture."""
+        self._decide = of_agent(agent)
+        self.tell_checkpoints(agent.trouble)
 
     def close(self) -> None:
         """End after the present decision; does not wait for it."""
@@ -84,15 +82,41 @@ class ShipAgentNode:
             self._work.queue.clear()
         self._work.put(None)
 
+    def newest(self) -> Any:
+        """The newest picture that could be read; None before the first. Any thread."""
+        return self._newest
+
+    def hand_over(self, picture: Picture, decided: Decided) -> str:
+        """Publish a decision in the transport's thread and wait until it is out; returns the receipt. From another thread only.
+
+        Raises:
+            TimeoutError: it did not leave, and will not.
+        """
+        proposed, out = self._proposed(picture, decided), Future[None]()
+
+        def publish() -> None:
+            if out.set_running_or_notify_cancel():
+                try:
+                    self._publish(proposed)
+                except Exception as error:  # noqa: BLE001 - told in the thread that waits
+                    out.set_exception(error)
+                else:
+                    out.set_result(None)
+
+        self._transport.call(publish)
+        if not wait([out], HAND_OVER_LIMIT_S).done and out.cancel():
+            raise TimeoutError(f"the transport took no proposal within {HAND_OVER_LIMIT_S:g} s")
+        out.result()
+        return f"proposal {proposed.id}"
+
     def _on_picture(self, message: Any) -> None:
-        if self.shell.busy_since_s is not None:
-            return
         try:
             picture = self._load_picture(message)
         except ValueError as error:
             self.shell.health("picture", "error", f"refused: {error}", for_s=10.0)
             return
-        if self._due(picture):
+        self._newest = picture
+        if self.shell.busy_since_s is None and self._due(picture):
             self._decided_s, self._salience = picture.t_s, picture.salience
             self.shell.busy_since_s, self.shell.state = self._transport.steady_s(), "deciding"
             self._work.put_nowait(picture)
@@ -118,7 +142,20 @@ class ShipAgentNode:
         if decided is None:
             self.shell.health("decision", "error", problem)
             return
-        proposed = events.Proposed(
+        if not decided.told:
+            self._publish(self._proposed(picture, decided))
+        if decided.repeated:  # as good as no decision: the next one need not wait for the situation to change
+            self._salience = None
+        if decided.checkpoints is not None:
+            self.tell_checkpoints(decided.checkpoints)
+        self.shell.health("decision", "warn" if decided.note else "ok", decided.note or "proposed", latency_s=round(decided.latency_s, 3))
+
+    def tell_checkpoints(self, trouble: str) -> None:
+        """Show whether turns would survive a kill; "" when they would."""
+        self.shell.health("checkpoints", "error" if trouble else "ok", trouble or "on disk")
+
+    def _proposed(self, picture: Picture, decided: Decided) -> events.Proposed:
+        return events.Proposed(
             picture_id=picture.id,
             picture_t_s=picture.t_s,
             options=tuple(option.model_dump(mode="json") for option in decided.options),
@@ -130,8 +167,9 @@ class ShipAgentNode:
             note=decided.note,
             failed=decided.failed,
         )
+
+    def _publish(self, proposed: events.Proposed) -> None:
         self._out.publish(events.event("proposal", proposed.id, proposed, self._transport.now_s()))
-        self.shell.health("decision", "warn" if decided.note else "ok", decided.note or "proposed", latency_s=round(decided.latency_s, 3))
 
 
 def picture_loader(domain: Any) -> Callable[[Any], Any]:
@@ -148,42 +186,17 @@ def picture_loader(domain: Any) -> Callable[[Any], Any]:
     return load
 
 
-def planner(domain: Any) -> Decide:
-    """The domain's own deterministic choice as a proposal: the run without a model."""
-
-    def decide(picture: Any, language: Language) -> Decided:
-        began_s = time.monotonic()
-        options = domain.options(picture)
-        order = domain.fallback(picture, options).order
-        proposal = Proposal(option_id=order.option_id if order else None, confidence=1.0, source="fallback")
-        return Decided(options, proposal, model="planner", latency_s=time.monotonic() - began_s)
-
-    return decide
-
-
-def of_agent(agent: "Agent") -> Decide:
-    """Decisions of a model behind the graph."""
-
-    def decide(picture: Any, language: Language) -> Decided:
-        made = agent.decide(picture, language)
-        verdict = made.verdict
-        note = made.failure or ("" if verdict.kind == "accept" else f"{verdict.kind}: {'; '.join(verdict.reasons)}")
-        return Decided(made.options, made.proposal, made.passages, made.model, made.latency_s, note, made.answer.failure_kind)
-
-    return decide
-
-
 def build(transport: Transport, parameters: AgentParameters) -> Callable[[], None]:
     domain = load_domain("ship")
+    node = ShipAgentNode(transport, parameters, picture_loader(domain), planner(domain))
     end = ExitStack()
-    if parameters.engine == "none":
-        decide = planner(domain)
-    else:
+    if parameters.engine != "none":
         from sdx_agents.connect import connected_agent
 
-        log_path = parameters.audit / "agent.jsonl"
-        decide = of_agent(end.enter_context(connected_agent(domain, parameters.engine, log_path, parameters.deadline_s)))
-    node = ShipAgentNode(transport, parameters, picture_loader(domain), decide)
+        agent = end.enter_context(
+            connected_agent(domain, parameters.engine, parameters.audit, parameters.deadline_s, node.newest, handed_by(node.hand_over))
+        )
+        node.use(agent)
 
     def close() -> None:
         node.close()
