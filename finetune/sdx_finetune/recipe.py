@@ -104,6 +104,8 @@ class TrainSpec(Closed):
     loss_on: Literal["last", "all"] = "last"
     """Which assistant turns are learnt."""
     prompt_loss_weight: float = Field(0.0, ge=0, le=1)
+    short_batches: int = Field(0, ge=0)
+    """The first so many batches hold rows of the shortest bucket only: what is learnt from little context comes first."""
     precision: Literal["bf16", "fp32"] = "bf16"
     compile: bool = True
     threads: int = Field(1, ge=1)

@@ -9,7 +9,6 @@ import re
 from typing import Any
 
 from sdx_domains.contract import digest
-from sdx_domains.ship.prompting import prompts
 from sdx_domains.ship.questions import wording
 
 _TARGET = re.compile(
@@ -17,15 +16,15 @@ _TARGET = re.compile(
     r" cpa (?P<cpa>[\d.]+) tcpa (?P<tcpa>-?[\d.]+)"
 )
 _OPTION = re.compile(r"^(?P<id>[A-Z]) (?P<action>.+) cpa (?P<cpa>[\d.]+|-) cost (?P<cost>[\d.]+) (?P<judged>.+)$")
-MOST_LINES = 3
+MOST_LINES = 2
 
 
 def derive(row: dict[str, Any]) -> list[dict[str, Any]]:
-    """One or two short rows from a row of examples.py; the same ones every time."""
+    """Up to three short rows from a row of examples.py; the same ones every time."""
     lines = row["messages"][1]["content"].split("\n")
     rng = random.Random(digest(lines))
     language = row["meta"]["language"]
-    made = [_targets_row(lines, language, rng), _choice_row(lines, language, rng)]
+    made = [_repeat_row(lines, language, rng), _targets_row(lines, language, rng), _choice_row(lines, language, rng)]
     return [{"messages": messages, "meta": {**row["meta"], "task": "drill"}} for messages in made if messages]
 
 
@@ -40,7 +39,16 @@ def _targets_row(lines: list[str], language: str, rng: random.Random) -> list[di
     question = rng.choice(wording()[topic][language]).format(t=asked[0]["t"])
     words = wording()["words"]
     told = [wording()["answers"]["report"][language].format(**m.groupdict() | {"side": words[m["side"]][language]}) for m in asked]
-    return _chat(shown, question, " ".join(told), language)
+    return _chat(shown, question, " ".join(told))
+
+
+def _repeat_row(lines: list[str], language: str, rng: random.Random) -> list[dict[str, str]]:
+    shown = [line for line in lines if _TARGET.match(line)]
+    if not shown:
+        return []
+    shown = sorted(rng.sample(shown, rng.randint(1, min(MOST_LINES, len(shown)))))
+    asked = rng.choice(shown)
+    return _chat(shown, rng.choice(wording()["repeat"][language]).format(t=asked.split()[0]), asked)
 
 
 def _choice_row(lines: list[str], language: str, rng: random.Random) -> list[dict[str, str]]:
@@ -51,12 +59,12 @@ def _choice_row(lines: list[str], language: str, rng: random.Random) -> list[dic
     matches = [match for line in shown if (match := _OPTION.match(line))]
     least = min(matches, key=lambda match: float(match["cost"]))
     question = rng.choice(wording()["choose"][language])
-    return _chat(shown, question, wording()["answers"]["choose"][language].format(**least.groupdict()), language)
+    return _chat(shown, question, wording()["answers"]["choose"][language].format(**least.groupdict()))
 
 
-def _chat(lines: list[str], question: str, answer: str, language: str) -> list[dict[str, str]]:
+def _chat(lines: list[str], question: str, answer: str) -> list[dict[str, str]]:
+    """Without the instructions: the shorter the prompt, the sooner looking up is learnt."""
     return [
-        {"role": "system", "content": prompts()["question"][language]},
         {"role": "user", "content": "\n".join([*lines, f"question: {question}"])},
         {"role": "assistant", "content": answer},
     ]

@@ -18,17 +18,17 @@ def drills():
 def test_figures_are_copied_not_made(drills) -> None:
     assert len(drills) >= 12
     for drill in drills:
-        user, answer = drill["messages"][1]["content"], drill["messages"][2]["content"]
+        user, answer = drill["messages"][0]["content"], drill["messages"][1]["content"]
         assert set(NUMBER.findall(answer)) <= set(NUMBER.findall(user)), drill
 
 
 def test_the_option_of_least_cost_is_chosen(drills) -> None:
-    choices = [d for d in drills if " cost " in d["messages"][1]["content"]]
+    choices = [d for d in drills if " cost " in d["messages"][0]["content"]]
     assert choices
     for drill in choices:
-        lines = [line for line in drill["messages"][1]["content"].split("\n") if " cost " in line]
+        lines = [line for line in drill["messages"][0]["content"].split("\n") if " cost " in line]
         costs = {line[0]: float(line.split(" cost ")[1].split()[0]) for line in lines}
-        assert costs[drill["messages"][2]["content"][0]] == min(costs.values())
+        assert costs[drill["messages"][1]["content"][0]] == min(costs.values())
 
 
 def test_the_same_row_gives_the_same_drills() -> None:
