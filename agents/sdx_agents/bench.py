@@ -40,6 +40,8 @@ class SuiteRun:
     ablate: Ablation = "none"
     workers: int = 2
     language: str = "en"
+    plots: Path | None = None
+    """Folder for a drawing of each case's tracks."""
 
     @property
     def with_model(self) -> bool:
@@ -123,6 +125,8 @@ def run_case(run: SuiteRun, index: int, decide: Decider) -> tuple[int, Any, dict
     for _ in episode.run():
         pass
     score = domain.score(case, plant)
+    if run.plots is not None:
+        domain.draw(plant, run.plots / f"{score.case}.png", score.case)
     row = score.model_dump(mode="json") | {
         "verdicts": {kind: episode.verdicts[kind] for kind in VERDICTS},
         "decision_s_p95": _quantile(episode.latencies_s, 0.95),

@@ -245,6 +245,10 @@ class Benched(Domain, Protocol):
         """One case, scored on the plant's ground truth: a pydantic value."""
         ...
 
+    def draw(self, plant: Any, path: Path, title: str) -> Path:
+        """Draw what a run did to a picture file."""
+        ...
+
     def summarise(self, scores: Sequence[Any]) -> dict[str, Any]: ...
 
 

@@ -38,12 +38,17 @@ def decider(model: str, language: str) -> Iterator[Decider]:
         yield agent_decider(Agent(domain, chat), language)
 
 
-def through_scenario(name: str, seed: int, decide: Decider, guarded: bool) -> Iterator[Row]:
-    """Each decision and each new order, then the score. KeyError names the known scenarios."""
+def known_scenario(name: str, seed: int) -> Any:
+    """The scenario; KeyError names the known ones. Asked before a model is started for it."""
     from sdx_domains.ship.scenarios import scenario
 
-    domain: Any = load_domain("ship")
-    case = scenario(name, seed)
+    return scenario(name, seed)
+
+
+def through_scenario(name: str, seed: int, decide: Decider, guarded: bool, plot: Path | None = None) -> Iterator[Row]:
+    """Each decision and each new order, then the score; `plot`: file for a drawing of the tracks."""
+    case = known_scenario(name, seed)
+    domain = load_domain("ship").fitted(case)
     plant = domain.plant_of(case, seed)
     episode = Episode(domain, plant, decide, guarded=guarded)
     for step in episode.run():
@@ -55,6 +60,8 @@ def through_scenario(name: str, seed: int, decide: Decider, guarded: bool) -> It
         if step.proposal is not None:
             row |= {"option": step.proposal.option_id, "reason": step.proposal.reason, "latency_s": round(step.latency_s, 3)}
         yield row
+    if plot is not None:
+        domain.draw(plant, plot, case.name)
     yield {"t_s": plant.t_s, "kind": "score", **domain.score(case, plant).model_dump(mode="json"), "verdicts": dict(episode.verdicts)}
 
 

@@ -84,6 +84,11 @@ class ShipDomain:
     def score(self, case: Scenario, plant: ShipWorld) -> CaseScore:
         return score(case, plant.trace)
 
+    def draw(self, plant: ShipWorld, path: Path, title: str) -> Path:
+        from sdx_domains.ship.plots import plot_tracks  # matplotlib takes a second to load
+
+        return plot_tracks(plant.trace, path, title)
+
     def summarise(self, scores: Sequence[CaseScore]) -> dict[str, Any]:
         return summarise(list(scores))
 

@@ -42,4 +42,4 @@ class Limits(Closed):
 @cache
 def limits() -> Limits:
     """The shipped thresholds."""
-    return Limits.model_validate(yaml.safe_load((files(__package__) / "limits.yaml").read_text(encoding="utf-8")))
+    return Limits.model_validate(yaml.safe_load((files("sdx_domains.ship") / "limits.yaml").read_text(encoding="utf-8")))

@@ -46,7 +46,7 @@ class Answer(Closed):
 @cache
 def prompts() -> dict[str, dict[str, str]]:
     """prompts/navigate.yaml: task -> language -> text."""
-    return yaml.safe_load((files(__package__) / "prompts/navigate.yaml").read_text(encoding="utf-8"))
+    return yaml.safe_load((files("sdx_domains.ship") / "prompts/navigate.yaml").read_text(encoding="utf-8"))
 
 
 def shown_targets(picture: ShipPicture) -> tuple[Target, ...]:

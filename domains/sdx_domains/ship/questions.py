@@ -22,7 +22,7 @@ GENERAL_SHARE = 0.15
 
 @cache
 def wording() -> dict[str, Any]:
-    return yaml.safe_load((files(__package__) / "questions.yaml").read_text(encoding="utf-8"))
+    return yaml.safe_load((files("sdx_domains.ship") / "questions.yaml").read_text(encoding="utf-8"))
 
 
 def ask(picture: ShipPicture, language: Language, rng: random.Random) -> tuple[str, str, str]:

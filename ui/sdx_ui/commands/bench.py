@@ -28,6 +28,7 @@ def ship(
     ablate: Annotated[Ablation, typer.Option(help="leave out: model (the planner decides) or guard (nothing checks)")] = Ablation.none,
     workers: Annotated[int, typer.Option(min=1, help="processes side by side")] = 2,
     language: Annotated[Tongue, typer.Option(help="of descriptions and reasons")] = Tongue.en,
+    plots: Annotated[Path | None, typer.Option(help="folder for a drawing of each case's tracks")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="the whole result as JSON on standard output")] = False,
 ) -> None:
     """Run every case of a suite in closed loop and score it.
@@ -38,7 +39,7 @@ def ship(
     """
     from sdx_agents.bench import SuiteRun, run_suite
 
-    run = SuiteRun(suite, "ship", seed, count, folder, model, ablate.value, workers, language.value)
+    run = SuiteRun(suite, "ship", seed, count, folder, model, ablate.value, workers, language.value, plots)
     result = run_suite(run, _show_progress)
     print(file=sys.stderr)
     if as_json:

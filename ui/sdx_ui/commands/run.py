@@ -23,11 +23,12 @@ def ship(
     no_guard: Annotated[bool, typer.Option("--no-guard", help="whatever is proposed is carried out (simulation only)")] = False,
     seed: Annotated[int, typer.Option(help="of the sensors' noise")] = 0,
     language: Annotated[Tongue, typer.Option(help="of descriptions and reasons")] = Tongue.en,
+    plot: Annotated[Path | None, typer.Option(help="draw the tracks of a scenario to this .png, .svg or .pdf")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="one JSON object per line on standard output")] = False,
 ) -> None:
     """Sail a scenario to its end, or describe and propose for what was recorded.
 
-    sdx run ship --scenario imazu-05
+    sdx run ship --scenario imazu-05 --plot tracks.png
 
     sdx run ship --from traffic.nmea --own 55.0,12.9,10,12
     """
@@ -35,6 +36,8 @@ def ship(
 
     if (scenario is None) == (recording is None):
         raise typer.BadParameter("give either --scenario or --from")
+    if scenario is not None:
+        voyage.known_scenario(scenario, seed)
     show = _print_json if as_json else _print_row
     with voyage.decider(model, language.value) as decide:
         if recording is not None:
@@ -42,7 +45,7 @@ def ship(
                 show(row)
             return
         assert scenario is not None
-        for row in voyage.through_scenario(scenario, seed, decide, guarded=not no_guard):
+        for row in voyage.through_scenario(scenario, seed, decide, guarded=not no_guard, plot=plot):
             show(row)
 
 
