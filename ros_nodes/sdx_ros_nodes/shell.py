@@ -111,6 +111,7 @@ def run_node(
         0; 2 when arguments or parameters are wrong, or the transport cannot start (told in one line).
     """
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format=f"%(asctime)s {name} %(levelname)s %(message)s")
+    logging.getLogger("httpx").setLevel(logging.WARNING)  # a line for every request says nothing
     try:
         arguments, rest = ros_args.parse(sys.argv[1:] if argv is None else argv, name, topics.NAMESPACE)
         parser = argparse.ArgumentParser(prog=name, description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
