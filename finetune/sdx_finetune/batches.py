@@ -140,7 +140,7 @@ def batches(rows: TokenRows, buckets: list[int], spec: TrainSpec, pad: int, firs
     while True:
         plan = epoch_plan(rows, buckets, spec.batch_tokens, np.random.default_rng([spec.seed, epoch]))
         if number < spec.short_batches:
-            plan = [part for part in plan if part[0] == buckets[0]][: spec.short_batches - number]
+            plan = [part for part in plan if part[0] == buckets[0]][: spec.short_batches - number] or plan
         for length, members in plan:
             if number >= first:
                 yield number, assemble(rows, length, members, spec.prompt_loss_weight, pad)

@@ -153,7 +153,7 @@ class Run:
         seen = 0
         # Without gradients each shape would be compiled once more: that costs more than it saves on so few rows.
         with torch.no_grad(), torch.compiler.set_stance("force_eager"):
-            for _, batch in batches(self.held_out, self.buckets, spec, self.pad, 0):
+            for _, batch in batches(self.held_out, self.buckets, spec.model_copy(update={"short_batches": 0}), self.pad, 0):
                 loss, count = self.loss_sum(batch)
                 summed, weight, seen = summed + float(loss), weight + float(count), seen + len(batch.ids)
                 if seen >= limit:
