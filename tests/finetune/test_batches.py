@@ -56,6 +56,14 @@ def test_an_epoch_sees_every_row_and_the_order_depends_on_the_seed_alone(recipe:
     ]
 
 
+def test_the_first_batches_hold_the_shortest_rows_where_there_are_any(recipe: Recipe) -> None:
+    spec = recipe.train.model_copy(update={"batch_tokens": 192, "short_batches": 7})
+    mixed, long_only = rows_of([20, 25, 90, 30, 100, 150, 40, 33, 21]), rows_of([90, 100, 150])
+    shapes = [batch.ids.shape[1] for _, batch in islice(batches(mixed, [64, 160], spec, 0, 0), 30)]
+    assert set(shapes[:7]) == {64} and 160 in shapes[7:]
+    assert [batch.ids.shape[1] for _, batch in islice(batches(long_only, [64, 160], spec, 0, 0), 4)] == [160] * 4
+
+
 def test_weights_are_on_the_answer_and_never_on_padding() -> None:
     batch = assemble(rows_of([4, 6]), 8, np.array([0, 1]), 0.25, pad=0)
     assert batch.tokens == 10
