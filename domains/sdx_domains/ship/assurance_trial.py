@@ -28,7 +28,7 @@ from sdx_domains.ship.oracle import Sailed, Voyages, sail, together, voyages
 from sdx_domains.ship.perceive import ShipPerceiver
 from sdx_domains.ship.picture import EnvironmentReading, OwnReading, RouteReading, ShipOption, ShipPicture, Target, TargetReading
 from sdx_domains.ship.planner import DANGER_SHARE, FAR_RANGE_NM, FAR_S, LIMIT, NEAR_SHARE, SOFT_BREACH
-from sdx_domains.ship.rules import AHEAD_SHARE_CROSSING, AHEAD_SHARE_OVERTAKING, AVOIDING_ROLES, foreseen
+from sdx_domains.ship.rules import AHEAD_SHARE_CROSSING, AHEAD_SHARE_OVERTAKING, AHEAD_SPARE_NM, AVOIDING_ROLES, foreseen
 
 ORDERS_PER_PICTURE = 5
 BATCH_ROWS = 12000
@@ -270,7 +270,9 @@ def _feasible(suspects: dict[int, _Trial]) -> dict[int, _Feasible]:
         for k in range(len(pool)):
             option = _option(t.ref, float(pool.course_deg[k]), float(pool.speed_kn[k]), float(pool.duration_s[k]))
             later = bool(pool.start_s[k] > 0.0)
-            if (later and pool.start_s[k] != STARTS_S[0]) or broken(t.picture, t.ref, option, sailed, first + k, later=later):
+            if (later and pool.start_s[k] != STARTS_S[0]) or broken(
+                t.picture, t.ref, option, sailed, first + k, later=later, spare_nm=AHEAD_SPARE_NM
+            ):
                 continue
             least[later] = max(least[later], float(sailed.cpa_nm[first + k, : len(t.picture.targets)].min()))
         found[key] = _Feasible(least[False], least[True])
@@ -278,8 +280,13 @@ def _feasible(suspects: dict[int, _Trial]) -> dict[int, _Feasible]:
     return found
 
 
-def broken(picture: ShipPicture, ref: Reference, option: ShipOption, sailed: Sailed, i: int, later: bool = False) -> list[str]:
-    """Rules that a manoeuvre breaks, read once more, one vessel after the other, on the sailed voyage."""
+def broken(
+    picture: ShipPicture, ref: Reference, option: ShipOption, sailed: Sailed, i: int, later: bool = False, spare_nm: float = 0.0
+) -> list[str]:
+    """Rules that a manoeuvre breaks, read once more, one vessel after the other, on the sailed voyage.
+
+    `spare_nm` is asked for in bow-cross ranges, so that what counts as feasible is clearly so.
+    """
     turn, offset = wrap180(option.course_deg - ref.held_deg), wrap180(option.course_deg - ref.route_deg)
     stands = option.kind in ("keep", "resume", "hold")
     swing = wrap180(option.course_deg - picture.own.heading_deg)
@@ -303,9 +310,9 @@ def broken(picture: ShipPicture, ref: Reference, option: ShipOption, sailed: Sai
         follows = option.kind in ("keep", "resume") or (option.kind == "hold" and ref.on_route)
         if t.role in AVOIDING_ROLES and t.stage >= 1 and follows and not later and cpa < limit:
             found.append("R16")
-        if t.encounter == "crossing_give_way" and ahead < AHEAD_SHARE_CROSSING * limit:
+        if t.encounter == "crossing_give_way" and ahead < AHEAD_SHARE_CROSSING * limit + spare_nm:
             found.append("R15")
-        if t.encounter == "overtaking" and ahead < AHEAD_SHARE_OVERTAKING * limit:
+        if t.encounter == "overtaking" and ahead < AHEAD_SHARE_OVERTAKING * limit + spare_nm:
             found.append("R13")
         if t.role == "stand_on" and 1 <= t.stage <= 2 and not duty and not stands and not later:
             found.append("R17(a)(i)")

@@ -28,8 +28,8 @@ DANGER_SHARE = 0.5
 NEAR_SHARE = 0.4
 """A target that deviates by its worst case in the next minutes must not come inside this share of the limit."""
 SPARE_NM = 0.02
-"""The roll-out's own error: plans are held to the limit plus this, and up to SLOW_TURN_SPARE_NM more for a round turn at low speed."""
-SLOW_TURN_SPARE_NM = 0.10
+"""The roll-out's own error: plans are held to the limit plus this, and up to SLOW_TURN_SPARE_NM more for long turns at low speed."""
+SLOW_TURN_SPARE_NM = 0.12
 MARGIN_NM = 0.04
 """Wished for beyond the limit, plus the target's own CPA uncertainty up to SIGMA_MARGIN_NM."""
 RESUME_MARGIN_NM = 0.03
@@ -134,10 +134,11 @@ def _reachable(distance: Array, wanted: float) -> Array:
 
 
 def spare_nm(picture: ShipPicture, ref: Reference, plans: Plans) -> Array:
-    """(K,) how far the closed-form roll-out may be off: steering is sluggish and uneven while the ship slows in a long turn."""
+    """(K,) how far the closed-form roll-out may be off: steering is sluggish and uneven while the ship is slow, on the way out and back."""
     turn = np.abs((plans.course_deg - ref.held_deg + 180.0) % 360.0 - 180.0)
+    offset = np.abs((plans.course_deg - ref.route_deg + 180.0) % 360.0 - 180.0)
     slow = np.clip(1.0 - plans.speed_kn / max(picture.own.parameters.service_speed_kn, 0.1), 0.0, 1.0)
-    return SPARE_NM + SLOW_TURN_SPARE_NM * slow * np.clip((turn - 60.0) / 120.0, 0.0, 1.0)
+    return SPARE_NM + SLOW_TURN_SPARE_NM * slow * np.clip(np.maximum(turn, offset) / 120.0, 0.0, 1.0)
 
 
 def _weights(picture: ShipPicture, outcome: RollOut) -> Array:

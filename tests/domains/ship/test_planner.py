@@ -8,7 +8,7 @@ from sdx_domains.ship.lattice import kind_of, lattice, reference
 from sdx_domains.ship.options import SHOWN, all_options, shown_options
 from sdx_domains.ship.perceive import ShipPerceiver
 from sdx_domains.ship.picture import ShipOption, ShipPicture
-from sdx_domains.ship.planner import best, evaluate
+from sdx_domains.ship.planner import SPARE_NM, best, evaluate
 from sdx_domains.ship.scenarios import scenario
 from sdx_domains.ship.simulator.world import ShipWorld
 
@@ -164,3 +164,16 @@ def test_turns_are_told_against_the_present_heading_and_the_route() -> None:
     for option in all_options(picture):
         assert option.turn_deg == pytest.approx(wrap180(option.course_deg - 45.0), abs=0.11)
         assert option.offset_deg == pytest.approx(wrap180(option.course_deg), abs=0.6)
+
+
+@pytest.mark.parametrize("name", ["imazu-05", "imazu-13", "imazu-16", "imazu-22"])
+def test_judgement_does_not_depend_on_the_sample_step(name: str) -> None:
+    """Twice the nodes: the same rules broken, the same plans clear, but for those within the roll-out's error of the limit."""
+    picture = at_sea(name, 700)
+    ref = reference(picture)
+    coarse, fine = (evaluate(picture, ref, lattice(picture, ref), detail=detail) for detail in (1, 2))
+    border = np.abs(coarse.cpa_nm - picture.cpa_limit_nm - SPARE_NM).min(axis=1) < 0.01
+    assert np.array_equal((coarse.short_nm > 0.0)[~border], (fine.short_nm > 0.0)[~border])
+    assert [b.flag for b in coarse.breaches] == [b.flag for b in fine.breaches]
+    assert np.mean(coarse.breached() == fine.breached()) > 0.98
+    assert int(coarse.cost.argmin()) == int(fine.cost.argmin()) or abs(coarse.cost.min() - fine.cost.min()) < 30.0
