@@ -168,7 +168,7 @@ def test_shutdown_ends_spin_from_another_thread_and_silences(wire: Wire) -> None
     threading.Timer(0.2, node.shutdown).start()
     began = time.monotonic()
     node.spin()
-    assert time.monotonic() - began < 2.0
+    assert time.monotonic() - began < 20.0, "spin did not end"
     writer.publish(say("x"))
     node.shutdown()
 
