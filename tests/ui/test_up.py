@@ -86,7 +86,7 @@ def test_a_run_survives_kills_obeys_stop_and_ends_without_a_trace(up: Up) -> Non
     after["agent_node"].suspend()
     number = httpx.post(f"{up.url}/api/operator", json={"kind": "stop"}, trust_env=False).json()["id"]
     assert eventually(lambda: number in up.get("/api/state").get("acks", ()), 10.0)
-    assert up.get("/api/state")["mode"] == "stopped"
+    assert eventually(lambda: up.get("/api/state").get("mode") == "stopped", 10.0)
 
     pids = [part.pid for part in up.children().values()]
     up.process.send_signal(signal.SIGINT)
