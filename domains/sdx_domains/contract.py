@@ -215,6 +215,13 @@ class Domain(Protocol):
         """Chat messages that ask the model a person's question about the present situation."""
         ...
 
+    def told(self, picture: Any, text: str) -> str:
+        """A model's free words, whole or still growing, as a person may read them: figures that it names are filled in.
+
+        Raises ValueError for a name that is no figure of the picture.
+        """
+        ...
+
     def load_picture(self, payload: Mapping[str, Any]) -> Any:
         """A picture from its own JSON, equal to the one that was dumped. ValueError (pydantic's) on anything else."""
         ...
@@ -250,6 +257,11 @@ class Benched(Domain, Protocol):
         ...
 
     def summarise(self, scores: Sequence[Any]) -> dict[str, Any]: ...
+
+
+def language_of(text: str) -> Language:
+    """Korean when a Hangul syllable is in it, else English."""
+    return "ko" if any("가" <= letter <= "힣" for letter in text) else "en"
 
 
 def digest(value: object) -> str:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from sdx_domains.contract import Language, Order, Passage, Proposal, Verdict
-from sdx_domains.ship import assurance, language, prompting
+from sdx_domains.ship import assurance, figures, language, prompting
 from sdx_domains.ship.options import all_options, shown_options
 from sdx_domains.ship.perceive import ShipPerceiver
 from sdx_domains.ship.picture import OwnShipParameters, ShipOption, ShipPicture
@@ -39,6 +39,9 @@ class ShipDomain:
 
     def question(self, picture: ShipPicture, text: str, language: Language) -> list[dict[str, str]]:
         return prompting.question_messages(picture, text, language)
+
+    def told(self, picture: ShipPicture, text: str) -> str:
+        return figures.fill_so_far(text, picture)
 
     def answer_schema(self, picture: ShipPicture, options: Sequence[ShipOption]) -> dict[str, Any]:
         return prompting.answer_schema(picture, options)

@@ -15,7 +15,7 @@ _TARGET = re.compile(
     r"^(?P<t>T\d+) .*rel (?P<rel>\d+) (?P<side>\w+) rng (?P<range>[\d.]+) crs (?P<course>\d+) spd (?P<speed>[\d.]+)"
     r" cpa (?P<cpa>[\d.]+) tcpa (?P<tcpa>-?[\d.]+)"
 )
-_OPTION = re.compile(r"^(?P<id>[A-Z]) (?P<action>.+) cpa (?P<cpa>[\d.]+|-) cost (?P<cost>[\d.]+) (?P<judged>.+)$")
+_OPTION = re.compile(r"^(?P<id>[A-Z]) (?P<action>.+) loss (?P<loss>[\d.]+) cpa (?P<cpa>[\d.]+|-) (?P<judged>.+)$")
 MOST_LINES = 2
 
 
@@ -57,7 +57,7 @@ def _choice_row(lines: list[str], language: str, rng: random.Random) -> list[dic
         return []
     shown = sorted(rng.sample(shown, rng.randint(2, min(2 * MOST_LINES, len(shown)))))
     matches = [match for line in shown if (match := _OPTION.match(line))]
-    least = min(matches, key=lambda match: float(match["cost"]))
+    least = min(matches, key=lambda match: float(match["loss"]))
     question = rng.choice(wording()["choose"][language])
     return _chat(shown, question, wording()["answers"]["choose"][language].format(**least.groupdict()))
 

@@ -17,7 +17,7 @@ from sdx_domains.contract import Language, Proposal, Understanding
 from sdx_domains.ship import prompting
 from sdx_domains.ship.assurance import fallback
 from sdx_domains.ship.geometry import wrap180
-from sdx_domains.ship.language import reason
+from sdx_domains.ship.language import reason_form
 from sdx_domains.ship.options import all_options, shown_options
 from sdx_domains.ship.perceive import ShipPerceiver
 from sdx_domains.ship.picture import ShipOption, ShipPicture
@@ -35,11 +35,13 @@ STANDING_SHARE = 0.2
 """Likewise of pictures in which the answer is to stand on: turns and returns are few and matter more."""
 LATE_SHARE, LATE_S = 0.6, 1200.0
 """This share of voyages carries out no decision until some time up to LATE_S: so most rows ask for a manoeuvre, some of them urgently."""
+ACTING_SHARE = 0.6
+"""And of those that ask for a turn or a change of speed: more voyages make better rows than more rows of one voyage."""
 QUESTION_SHARE = 0.5
-BOTH_SHARE = 0.5
+BOTH_SHARE = 0.25
 """Of decisions, this share is given in both languages."""
 OTHER_OPTION_SHARE = 0.12
-DECIDE_EVERY_S = 60.0
+DECIDE_EVERY_S = 150.0
 TICK_S = 10.0
 SAME_BEARING_DEG, SAME_RANGE_NM, SAME_COURSE_DEG, SAME_SPEED_KN = 3.0, 0.3, 3.0, 0.5
 """A voyage is left out when every target starts this close to a benchmark case's."""
@@ -102,7 +104,7 @@ def _share(picture: ShipPicture, options: tuple[ShipOption, ...]) -> float:
     """How many of such pictures become rows."""
     if all(target.encounter == "none" for target in picture.targets):
         return QUIET_SHARE
-    return STANDING_SHARE if best(picture, options).kind in ("keep", "hold") else 1.0
+    return STANDING_SHARE if best(picture, options).kind in ("keep", "hold") else ACTING_SHARE
 
 
 def voyage(case: Scenario, seed: int, rng: random.Random) -> Iterator[tuple[ShipPicture, tuple[ShipOption, ...]]]:
@@ -134,7 +136,7 @@ def _sail(world: ShipWorld, picture: ShipPicture, options: tuple[ShipOption, ...
 
 
 def teacher_proposal(picture: ShipPicture, options: tuple[ShipOption, ...], language: Language) -> Proposal:
-    """The answer to learn: the planner's option, the computed classes and rules, a reason from the picture's numbers."""
+    """The answer to learn: the planner's option, the computed classes and rules, a reason that names the picture's figures."""
     order = fallback(picture, options).order
     chosen = next((option for option in options if order is not None and option.id == order.option_id), None)
     if chosen is None:
@@ -149,7 +151,7 @@ def teacher_proposal(picture: ShipPicture, options: tuple[ShipOption, ...], lang
     return Proposal(
         option_id=chosen.id,
         understanding=understanding,
-        reason=reason(picture, chosen, language),
+        reason=reason_form(picture, chosen, language),
         confidence=0.4 if doubtful else 0.7 if close else 0.9,
         needs_human=doubtful,
     )

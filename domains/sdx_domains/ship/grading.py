@@ -16,13 +16,29 @@ _NUMBER = re.compile(r"\d+(?:\.\d+)?")
 _RULE = re.compile(r"(?<![A-Za-z])R(\d+)|제\s*(\d+)\s*조")
 _LABEL = re.compile(r"(?<![A-Za-z0-9])T\d+")
 _OPTION = re.compile(r"^([A-Z]) ")
+_NAME = re.compile(r"\{(?:(T\d+)\.)?(\w+)\}")
+_MILES, _MINUTES = r"\s*(?:NM|nautical miles)\b|\s*해리", r"\s*(?:min(?:utes)?\b|분)"
+_AFTER = {
+    "relative": r"(?!\s*(?:deg|NM|min|kn|도|분))",
+    "alteration": r"(?!\s*(?:deg|NM|min|kn|도|분))",
+    "range": _MILES,
+    "cpa": _MILES,
+    "min_cpa": _MILES,
+    "tcpa": _MINUTES,
+    "ago": _MINUTES,
+    "start": _MINUTES,
+    "speed": r"\s*(?:kn|knots|노트)",
+    "others": r"\s*(?:other|ships?|척)",
+}
+"""Names of figures that a reason may use, each with what must follow it: a figure with a wrong unit is a wrong figure."""
+_OF_TARGET = frozenset({"relative", "range", "cpa", "tcpa", "ago"})
 
 
 def grade(row: Any, answer: str) -> Metrics:
     """Metrics of one answer; `row` has `.messages` (with role and content) and `.meta`. None leaves a metric out."""
     prompt, expected = row.messages[-2].content, row.messages[-1].content
     if row.meta["task"] == "question":
-        return {"answer_exact": answer.strip() == expected, "answer_numbers": _numbers_equal(answer, expected)}
+        return {"answer_exact": answer.strip() == expected, "answer_figures": _figures_equal(answer, expected)}
     try:
         given = json.loads(answer)
         targets, option, reason = given["targets"], given["option"], given["reason"]
@@ -39,6 +55,7 @@ def grade(row: Any, answer: str) -> Metrics:
         "option": option == wanted["option"],
         "allowed_option": _line(prompt, option).endswith(" ok") or not _line(prompt, wanted["option"]).endswith(" ok"),
         "numbers": _supported(prompt, option, reason, [rule for target in targets.values() for rule in target["rules"]]),
+        "reason_subject": set(_LABEL.findall(reason)) == set(_LABEL.findall(wanted["reason"])),
         "needs_human": given["needs_human"] == wanted["needs_human"],
     }
 
@@ -72,7 +89,8 @@ def _side(prompt: str, option: str) -> str:
 
 
 def _supported(prompt: str, option: str, reason: str, rules: Sequence[str]) -> float | None:
-    """Share of the reason's numbers that stand, digit by digit, in the lines it speaks of; a rule must be one that it cites."""
+    """Share of the reason's figures that are right: a name that exists, of a target that is shown, with its own unit after it;
+    a number that stands, digit by digit, in the lines it speaks of; a rule that the answer cites."""
     labels = set(_LABEL.findall(reason))
     lines = prompt.split("\n")
     told = [line for line in lines if line.split()[0] in labels] + [_line(prompt, option), lines[0]]
@@ -81,11 +99,22 @@ def _supported(prompt: str, option: str, reason: str, rules: Sequence[str]) -> f
     known |= {str(int(ships.group(1)) - 1)} if ships else set()
     cited = {match.group() for rule in rules for match in [re.search(r"\d+", rule)] if match}
     hits = [(first or second) in cited for first, second in _RULE.findall(reason)]
-    bare = _LABEL.sub(" ", _RULE.sub(" ", reason))
+    hits += [_named_right(match, prompt) for match in _NAME.finditer(reason)]
+    bare = _LABEL.sub(" ", _RULE.sub(" ", _NAME.sub(" ", reason)))
     hits += [number in known for number in _NUMBER.findall(bare)]
     return _share(hits)
 
 
-def _numbers_equal(answer: str, expected: str) -> bool | None:
-    wanted = _NUMBER.findall(expected)
-    return _NUMBER.findall(answer) == wanted if wanted else None
+def _named_right(name: re.Match[str], prompt: str) -> bool:
+    label, key = name.groups()
+    if key not in _AFTER or (label is not None) != (key in _OF_TARGET):
+        return False
+    shown = label is None or any(line.startswith(f"{label} ") for line in prompt.split("\n"))
+    return shown and re.match(_AFTER[key], name.string[name.end() :]) is not None
+
+
+def _figures_equal(answer: str, expected: str) -> bool | None:
+    """Are the figures, by name or as a number, the expected ones in their order?"""
+    figure = re.compile(rf"{_NAME.pattern}|{_NUMBER.pattern}")
+    wanted = [match.group() for match in figure.finditer(expected)]
+    return [match.group() for match in figure.finditer(answer)] == wanted if wanted else None

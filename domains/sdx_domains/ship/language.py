@@ -136,9 +136,9 @@ def situation(picture: ShipPicture, language: Language) -> str:
             ships=_counted(words["ships"], len(picture.targets)),
             unseen=words["unseen"].format(count=hidden) if hidden else "",
         ),
-        words["urgent" if at_risk(target) else "nearest"].format(**_figures(target, language)),
-        words["own"].format(**own) + words["approach"][_approach(target)].format(**_figures(target, language)),
-        words["class"][target.encounter if at_risk(target) else "none"].format(**_figures(target, language)),
+        words["urgent" if at_risk(target) else "nearest"].format(**_told(target, language)),
+        words["own"].format(**own) + words["approach"][_approach(target)].format(**_told(target, language)),
+        words["class"][target.encounter if at_risk(target) else "none"].format(**_told(target, language)),
     ]
     return " ".join(sentences)
 
@@ -147,7 +147,7 @@ def advise(picture: ShipPicture, option: ShipOption, language: Language) -> str:
     """One paragraph: rules, turn or speed with figures, port-turn ban, expected CPA, signals."""
     words = _wording(language)
     target = decisive(picture, option)
-    fields = _option_figures(picture, option, target, language)
+    fields = option_figures(option, language) | {"label": target.label if target else ""}
     risky = target is not None and at_risk(target)
     rules = _rules(cited_rules(target), "rules", language) if target is not None and risky and target.rules else ""
     text = words["advice"].format(
@@ -165,7 +165,7 @@ def compact(picture: ShipPicture, option: ShipOption, language: Language) -> str
     """One line: speed action / direction action / basis."""
     words = _wording(language)
     target = decisive(picture, option)
-    fields = _option_figures(picture, option, target, language)
+    fields = option_figures(option, language)
     change = option.speed_kn - picture.own.sog_kn
     speed = "stop" if option.kind == "stop" else "keep" if abs(change) < SPEED_STEP_KN else "reduce" if change < 0 else "increase"
     cited = cited_rules(target) if target is not None and at_risk(target) else ()
@@ -177,13 +177,25 @@ def compact(picture: ShipPicture, option: ShipOption, language: Language) -> str
 
 
 def reason(picture: ShipPicture, option: ShipOption, language: Language) -> str:
-    """One to three short sentences, at most 45 English words: the deciding target, the duty, the act, the predicted CPA.
+    """One to three short sentences, at most 45 English words: the deciding target, the duty, the act, the predicted CPA."""
+    return _reason(picture, option, language, named=False)
 
-    The one text that the embedded model learns to write: few forms, chosen by the situation alone.
-    """
+
+def reason_form(picture: ShipPicture, option: ShipOption, language: Language) -> str:
+    """The reason with figures by name ("{T1.cpa}", see figures.py): the one text that the embedded model learns to write."""
+    return _reason(picture, option, language, named=True)
+
+
+def names_of(figures: dict[str, str], label: str = "") -> dict[str, str]:
+    """The same keys, each with the name of its figure for a value: "{cpa}", or "{T1.cpa}" with a label."""
+    return {key: f"{{{label}.{key}}}" if label else f"{{{key}}}" for key in figures}
+
+
+def _reason(picture: ShipPicture, option: ShipOption, language: Language, named: bool) -> str:
     words = _wording(language)["reason"]
     target = decisive(picture, option)
-    fields = _option_figures(picture, option, target, language)
+    fields = option_figures(option, language)
+    fields = names_of(fields) if named else fields
     timing = words["timing"].format(**fields) if option.start_s > 0 else ""
     kind = _action(option) + ("_turn" if option.kind == "resume" and _turns(option) else "")
     action = words["action"][kind].format(timing=timing, **fields)
@@ -191,16 +203,19 @@ def reason(picture: ShipPicture, option: ShipOption, language: Language) -> str:
         return words["alone"].format(action=action)
     shown = option.attainable_cpa_nm <= CPA_SHOWN_NM
     facts = {"closing": "facts", "past": "facts_past", "steady": "facts_steady"}[_approach(target)]
+    figures = target_figures(target, language)
+    figures = names_of(figures, target.label) if named else figures
     rules = _rules(cited_rules(target), "short_rules", language)
+    others = len(picture.targets) - 1
     form = "risk" if at_risk(target) else "past" if target.past_and_clear else "none"
     return words[form].format(
         label=target.label,
-        facts=words[facts].format(**_figures(target, language)),
+        facts=words[facts].format(**figures),
         role=words["role"]["stand_on_acts" if target.role == "stand_on" and option.kind in ACTING else target.role],
         basis=words["basis"].format(rules=rules) if rules else "",
         action=action,
         outcome=words["outcome" if option.kind in ACTING else "outcome_standing"].format(**fields) if shown else "",
-        others=_counted(words["others"], len(picture.targets) - 1),
+        others=_counted(words["others"], others, "{others}" if named else str(others)),
         **{"class": words["class"][target.encounter]},
     )
 
@@ -229,8 +244,8 @@ def _approach(target: Target) -> str:
     return "past" if target.tcpa_min < 0 else "steady" if target.tcpa_min == 0 else "closing"
 
 
-def _counted(words: dict[str, str], count: int) -> str:
-    return words.get("none", "") if count <= 0 else words["one"] if count == 1 else words["many"].format(count=count)
+def _counted(words: dict[str, str], count: int, shown: str = "") -> str:
+    return words.get("none", "") if count <= 0 else words["one"] if count == 1 else words["many"].format(count=shown or count)
 
 
 def _rules(addresses: tuple[str, ...], form: str, language: Language) -> str:
@@ -245,10 +260,9 @@ def _rules(addresses: tuple[str, ...], form: str, language: Language) -> str:
     return joined if form == "short_rules" or not items else words["one" if len(items) == 1 else "many"].format(rules=joined)
 
 
-def _figures(target: Target, language: Language) -> dict[str, str]:
-    words = _wording(language)
+def target_figures(target: Target, language: Language) -> dict[str, str]:
+    """Every figure that may be told of a target, by name, as printed."""
     return {
-        "label": target.label,
         "bearing": fmt_course(target.bearing_deg),
         "relative": relative(target.rel_bearing_deg, language),
         "range": fmt_range(target.range_nm),
@@ -258,15 +272,20 @@ def _figures(target: Target, language: Language) -> dict[str, str]:
         "speed": fmt_speed(target.sog_kn),
         "cpa": fmt_cpa(target.cpa_nm),
         "tcpa": fmt_tcpa(target.tcpa_min),
-        "tcpa_abs": fmt_tcpa(abs(target.tcpa_min)),
-        "risk": words["risk"]["high" if target.risk >= 0.67 else "moderate" if target.risk >= 0.33 else "low"],
-        "rules": _rules(target.rules, "rules", language),
+        "ago": fmt_tcpa(abs(target.tcpa_min)),
     }
 
 
-def _option_figures(picture: ShipPicture, option: ShipOption, target: Target | None, language: Language) -> dict[str, str]:
+def _told(target: Target, language: Language) -> dict[str, str]:
+    """The figures of a target, its label, the degree of risk and its rules."""
+    risk = _wording(language)["risk"]["high" if target.risk >= 0.67 else "moderate" if target.risk >= 0.33 else "low"]
+    return target_figures(target, language) | {"label": target.label, "risk": risk, "rules": _rules(target.rules, "rules", language)}
+
+
+def option_figures(option: ShipOption, language: Language) -> dict[str, str]:
+    """Every figure that may be told of an option, by name, as printed. `alteration`: of course, with its side."""
     return {
-        "label": target.label if target else "",
+        "alteration": relative(option.turn_deg, language),
         "turn": fmt_bearing(abs(option.turn_deg)),
         "side": _side(option.turn_deg, language),
         "course": fmt_course(option.course_deg),
@@ -323,7 +342,7 @@ def _duty(picture: ShipPicture, language: Language) -> str:
     if target is None:
         return duties["alone"]
     others = _counted(words["others"], len(picture.targets) - 1)
-    return duties[_duty_kind(target)].format(**_figures(target, language)) + others
+    return duties[_duty_kind(target)].format(**_told(target, language)) + others
 
 
 def _duty_kind(target: Target) -> str:

@@ -15,6 +15,7 @@ import yaml
 from pydantic import Field, ValidationError
 
 from sdx_domains.contract import Closed, Language, Passage, Proposal, Understanding
+from sdx_domains.ship.figures import fill
 from sdx_domains.ship.geometry import wrap180
 from sdx_domains.ship.language import CPA_SHOWN_NM, fmt_bearing, fmt_course, fmt_cpa, fmt_range, fmt_speed, fmt_tcpa
 from sdx_domains.ship.picture import Encounter, Role, ShipOption, ShipPicture, Target
@@ -23,7 +24,7 @@ from sdx_domains.ship.recall import addresses
 SHOWN_TARGETS = 4
 """The most urgent; the others are counted. Assurance looks at all of them."""
 CONFIDENCE = {"high": 0.9, "medium": 0.7, "low": 0.4}
-COST_SHOWN_MIN = 999.0
+LOSS_SHOWN_MIN = 99.0
 QUESTION_CHARS = 400
 
 
@@ -34,7 +35,7 @@ class TargetAnswer(Closed):
 
 
 class Answer(Closed):
-    """What the model writes. No number is its own."""
+    """What the model writes. No number is its own: the reason names its figures, see figures.py."""
 
     targets: dict[str, TargetAnswer]
     option: str
@@ -56,7 +57,8 @@ def shown_targets(picture: ShipPicture) -> tuple[Target, ...]:
 
 def messages(picture: ShipPicture, options: Sequence[ShipOption], passages: Sequence[Passage], language: Language) -> list[dict[str, str]]:
     """Chat messages that ask for a decision. Passages are cited by address; their text stays with the audit record."""
-    lines = [*situation_lines(picture), *(option_line(picture, option) for option in options)]
+    least = min((option.cost for option in options), default=0.0)
+    lines = [*situation_lines(picture), *(option_line(picture, option, least) for option in options)]
     if passages:
         lines.append("rules " + " ".join(passage.id for passage in passages))
     return [{"role": "system", "content": prompts()["decide"][language]}, {"role": "user", "content": "\n".join(lines)}]
@@ -92,13 +94,15 @@ def target_line(target: Target) -> str:
     )
 
 
-def option_line(picture: ShipPicture, option: ShipOption) -> str:
-    """What an option does and what it leads to; "close" where it comes inside the limit, its cost in minutes of delay."""
+def option_line(picture: ShipPicture, option: ShipOption, least_cost: float) -> str:
+    """What an option does and what it leads to: its loss against the option of least cost (minutes of delay), the
+    predicted CPA, and the rules it breaks, "close" where it comes inside the limit, else "ok"."""
     cpa = option.attainable_cpa_nm
     shown = fmt_cpa(cpa) if option.by_target and cpa <= CPA_SHOWN_NM else "-"
     flags = sorted({flag.split()[0] for flag in option.flags})
     judged = " ".join(flags) if flags else "close" if cpa < picture.cpa_limit_nm else "ok"
-    return f"{option.id} {action(option)} cpa {shown} cost {min(option.cost / 60.0, COST_SHOWN_MIN):.1f} {judged}"
+    loss = min((option.cost - least_cost) / 60.0, LOSS_SHOWN_MIN)
+    return f"{option.id} {action(option)} loss {loss:.1f} cpa {shown} {judged}"
 
 
 def action(option: ShipOption) -> str:
@@ -155,7 +159,7 @@ def schema_for(labels: Sequence[str], option_ids: Sequence[str]) -> dict[str, An
 
 
 def write_answer(picture: ShipPicture, proposal: Proposal) -> str:
-    """The JSON text that a model should have written for this proposal; the inverse of read_answer."""
+    """The JSON text that a model should have written for this proposal; read_answer fills in the figures that its reason names."""
     understood = {u.subject: {"encounter": u.kind, "role": u.role, "rules": list(u.rules)} for u in proposal.understanding}
     confidence = next((word for word, value in CONFIDENCE.items() if proposal.confidence >= value), "low")
     answer = {
@@ -186,7 +190,7 @@ def read_answer(text: str, picture: ShipPicture, options: Sequence[ShipOption]) 
     return Proposal(
         option_id=answer.option,
         understanding=understanding,
-        reason=answer.reason,
+        reason=fill(answer.reason, picture, next(option for option in options if option.id == answer.option)),
         confidence=CONFIDENCE[answer.confidence],
         needs_human=answer.needs_human,
     )

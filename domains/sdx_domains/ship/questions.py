@@ -1,6 +1,6 @@
 """Questions about a situation and their answers from the picture: what the embedded model's chat learns and is tested on.
 
-Wording is data (questions.yaml); every number in an answer is formatted as the prompt shows it.
+Wording is data (questions.yaml); an answer names its figures ("{T1.cpa}", figures.py) and code fills them in.
 """
 
 import random
@@ -11,7 +11,8 @@ from typing import Any
 import yaml
 
 from sdx_domains.contract import Language
-from sdx_domains.ship.language import fmt_bearing, fmt_course, fmt_cpa, fmt_range, fmt_speed, fmt_tcpa
+from sdx_domains.ship.figures import own_figures
+from sdx_domains.ship.language import names_of, target_figures
 from sdx_domains.ship.picture import ShipPicture, Target
 from sdx_domains.ship.prompting import shown_targets
 
@@ -38,7 +39,7 @@ def ask(picture: ShipPicture, language: Language, rng: random.Random) -> tuple[s
 
 
 def answer(picture: ShipPicture, topic: str, target: Target | None, language: Language) -> str:
-    """The answer to a topic from the picture alone. Topics in ABOUT_TARGET need a target."""
+    """The answer to a topic, from the picture alone, its figures by name. Topics in ABOUT_TARGET need a target."""
     shown = shown_targets(picture)
     if topic == "nearest":
         target = min(shown, key=lambda t: t.range_nm, default=None)
@@ -66,26 +67,13 @@ def _word(key: str, language: Language) -> str:
 
 
 def _own_values(picture: ShipPicture, language: Language) -> dict[str, str]:
-    count = len(picture.targets)
-    return {
-        "ships": str(count) if language == "ko" else f"{count} ship{'' if count == 1 else 's'}",
-        "heading": fmt_course(picture.own.heading_deg),
-        "own_speed": fmt_speed(picture.own.sog_kn),
-        "visibility": fmt_range(picture.environment.visibility_nm),
-        "regime": _word("restricted" if picture.environment.restricted_visibility else "good", language),
-    }
+    regime = _word("restricted" if picture.environment.restricted_visibility else "good", language)
+    return names_of(own_figures(picture)) | {"regime": regime}
 
 
 def _target_values(target: Target, language: Language) -> dict[str, str]:
-    return {
+    return names_of(target_figures(target, language), target.label) | {
         "t": target.label,
-        "cpa": fmt_cpa(target.cpa_nm),
-        "tcpa": fmt_tcpa(target.tcpa_min),
-        "range": fmt_range(target.range_nm),
-        "rel": fmt_bearing(abs(target.rel_bearing_deg)),
-        "side": _word("starboard" if target.rel_bearing_deg >= 0 else "port", language),
-        "course": fmt_course(target.cog_deg),
-        "speed": fmt_speed(target.sog_kn),
         "role": _word("none_role" if target.role == "none" else target.role, language),
         "rules": ", ".join(target.rules),
         "encounter": _word(target.encounter, language),

@@ -22,13 +22,13 @@ def test_figures_are_copied_not_made(drills) -> None:
         assert set(NUMBER.findall(answer)) <= set(NUMBER.findall(user)), drill
 
 
-def test_the_option_of_least_cost_is_chosen(drills) -> None:
-    choices = [d for d in drills if " cost " in d["messages"][0]["content"]]
+def test_the_option_of_least_loss_is_chosen(drills) -> None:
+    choices = [d for d in drills if " loss " in d["messages"][0]["content"]]
     assert choices
     for drill in choices:
-        lines = [line for line in drill["messages"][0]["content"].split("\n") if " cost " in line]
-        costs = {line[0]: float(line.split(" cost ")[1].split()[0]) for line in lines}
-        assert costs[drill["messages"][1]["content"][0]] == min(costs.values())
+        lines = [line for line in drill["messages"][0]["content"].split("\n") if " loss " in line]
+        losses = {line[0]: float(line.split(" loss ")[1].split()[0]) for line in lines}
+        assert losses[drill["messages"][1]["content"][0]] == min(losses.values())
 
 
 def test_the_same_row_gives_the_same_drills() -> None:

@@ -39,6 +39,10 @@ def test_own_answers_follow_the_schema(sample) -> None:
     [
         (lambda a: a | {"option": "Z"}, "option"),
         (lambda a: a | {"reason": a["reason"] + " CPA 98.76 NM."}, "numbers"),
+        (lambda a: a | {"reason": a["reason"] + " CPA {T9.cpa} NM."}, "numbers"),
+        (lambda a: a | {"reason": a["reason"] + " CPA {min_cpa} min."}, "numbers"),
+        (lambda a: a | {"reason": a["reason"] + " {rudder} deg."}, "numbers"),
+        (lambda a: a | {"reason": a["reason"] + " {T1.min_cpa} NM."}, "numbers"),
         (lambda a: a | {"targets": {k: v | {"role": "r19", "rules": ["R9"]} for k, v in a["targets"].items()}}, "rules_f1"),
     ],
 )

@@ -8,6 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sdx_domains.contract import Language
+from sdx_domains.ship.figures import fill
 from sdx_domains.ship.language import (
     advise,
     answer,
@@ -21,6 +22,7 @@ from sdx_domains.ship.language import (
     fmt_speed,
     fmt_tcpa,
     reason,
+    reason_form,
     relative,
 )
 from sdx_domains.ship.picture import Environment, OwnShip, Route, ShipOption, ShipPicture, Target, TargetOutcome
@@ -196,6 +198,7 @@ def test_every_text_keeps_its_form(language: Language, situations: st.SearchStra
     assert "\n" not in advise(picture, options[0], language) + compact(picture, options[0], language) + reason(
         picture, options[0], language
     )
+    assert fill(reason_form(picture, options[0], language), picture, options[0]) == reason(picture, options[0], language)
     if language == "en":
         assert len(reason(picture, options[0], language).split()) <= 45
     for word in ("{", "}", "  ", "None", " ."):

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any, Protocol
 
-from sdx_domains.contract import Language
+from sdx_domains.contract import Language, language_of
 from sdx_serving.client import ChatError
 from sdx_ui.page.store import BridgeStore
 
@@ -32,11 +32,6 @@ class Talks(Protocol):
     ) -> Iterator[str]: ...
 
 
-def language_of(text: str) -> Language:
-    """Korean when a Hangul syllable is in it."""
-    return "ko" if any("가" <= letter <= "힣" for letter in text) else "en"
-
-
 def answer(store: BridgeStore, client: Talks | None, question: str) -> Iterator[str]:
     """The answer so far, again and again as it grows. Never raises for a model that fails."""
     language = language_of(question)
@@ -47,11 +42,12 @@ def answer(store: BridgeStore, client: Talks | None, question: str) -> Iterator[
     if client is None:
         yield SORRY[language]["no_model"]
         return
-    text = ""
+    text = shown = ""
     try:
         messages = store.domain.question(picture, question[:LONGEST_QUESTION], language)
         for piece in client.stream(messages, max_tokens=MAX_TOKENS, deadline_s=DEADLINE_S):
             text += piece
-            yield text
-    except ChatError as error:
-        yield f"{text}\n\n{SORRY[language]['failed'].format(error=error)}".strip()
+            shown = store.domain.told(picture, text)
+            yield shown
+    except (ChatError, ValueError) as error:
+        yield f"{shown}\n\n{SORRY[language]['failed'].format(error=error)}".strip()
