@@ -1,7 +1,7 @@
 """Short rows cut from a row's own prompt: look a figure up, copy it, pick the cheapest option.
 
-A small model learns to copy from a long prompt late, and everything in an answer depends on it. These rows have few
-lines and many copied figures, so that the skill comes early; they are also questions that people ask.
+A small model learns to look things up in a long prompt late, and everything in an answer depends on it. These rows have
+few lines and much to copy, so that the skill comes early; they are also questions that people ask.
 """
 
 import random
@@ -20,12 +20,13 @@ MOST_LINES = 2
 
 
 def derive(row: dict[str, Any]) -> list[dict[str, Any]]:
-    """Up to three short rows from a row of examples.py; the same ones every time."""
+    """One short row from a row of examples.py, or none where its prompt holds too little; the same one every time."""
     lines = row["messages"][1]["content"].split("\n")
     rng = random.Random(digest(lines))
     language = row["meta"]["language"]
     made = [_repeat_row(lines, language, rng), _targets_row(lines, language, rng), _choice_row(lines, language, rng)]
-    return [{"messages": messages, "meta": {**row["meta"], "task": "drill"}} for messages in made if messages]
+    able = [messages for messages in made if messages]
+    return [{"messages": rng.choice(able), "meta": {**row["meta"], "task": "drill"}}] if able else []
 
 
 def _targets_row(lines: list[str], language: str, rng: random.Random) -> list[dict[str, str]]:
