@@ -15,11 +15,11 @@ run: python  ## set up, then run ship, guard, agent, model and page (options: ma
 	@exec .venv/bin/sdx up $(ARGS)
 
 test: python  ## set up, then pass the tests (options: make test ARGS="tests/ui -x")
-	$(SETUP) train dev
+	$(SETUP) data train dev
 	@exec .venv/bin/python -m pytest $(ARGS)
 
 check: python  ## format, lint, types, arrows between folders
-	$(SETUP) train dev
+	$(SETUP) data train dev
 	.venv/bin/ruff format --check .
 	.venv/bin/ruff check .
 	.venv/bin/pyright

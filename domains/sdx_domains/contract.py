@@ -7,6 +7,7 @@ Picture and Option, and implements Domain; nothing outside its folder changes.
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping, Sequence
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -259,9 +260,12 @@ class Benched(Domain, Protocol):
     def summarise(self, scores: Sequence[Any]) -> dict[str, Any]: ...
 
 
+_HANGUL = re.compile("[가-힣]")
+
+
 def language_of(text: str) -> Language:
     """Korean when a Hangul syllable is in it, else English."""
-    return "ko" if any("가" <= letter <= "힣" for letter in text) else "en"
+    return "ko" if _HANGUL.search(text) else "en"
 
 
 def digest(value: object) -> str:

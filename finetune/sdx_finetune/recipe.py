@@ -17,15 +17,21 @@ MIN_TOP1: dict[Quantisation, float] = {"F32": 0.999, "F16": 0.995, "Q8_0": 0.98,
 
 
 class DataSpec(Closed):
-    """Where rows come from. Shard i of a split is made with seed `<split>_seed + i * shard_seeds`; splits never share a seed."""
+    """Where rows come from: a generator, or a data set of `sdx data` with the splits train and eval.
 
-    generator: Dotted
+    Shard i of a generated split is made with seed `<split>_seed + i * shard_seeds`; splits never share a seed.
+    """
+
+    dataset: str | None = None
+    """NAME@VERSION of a data set; a bare NAME is refused, for it would mean other rows tomorrow."""
+    generator: Dotted | None = None
     """Dotted name of `rows(count: int, seed: int, **arguments) -> Iterator[dict]`, e.g. "package.module:rows"."""
     arguments: dict[str, str | int | float | bool] = Field(default_factory=dict)
     derive: Dotted | None = None
     """Dotted name of `derive(row: dict) -> list[dict]`: more training rows from each, when they are read; pure."""
-    train_rows: int = Field(ge=1)
-    eval_rows: int = Field(ge=1)
+    train_rows: int = Field(0, ge=0)
+    eval_rows: int = Field(0, ge=0)
+    """Of a generator: how many rows to make; at least one each."""
     train_seed: int = Field(1, ge=0)
     eval_seed: int = Field(900_000_000, ge=0)
     shard_rows: int = Field(250, ge=1)
@@ -34,7 +40,19 @@ class DataSpec(Closed):
     """Seeds set aside for a shard: a generator may count up from its own, so far and no further."""
 
     @model_validator(mode="after")
+    def _one_source(self) -> Self:
+        if (self.dataset is None) == (self.generator is None):
+            raise ValueError("give either dataset (NAME@VERSION of `sdx data`) or generator")
+        if self.dataset is not None and "@" not in self.dataset:
+            raise ValueError(f"dataset {self.dataset!r} names no version; write NAME@VERSION, `sdx data show {self.dataset}` lists them")
+        if self.generator is not None and not (self.train_rows and self.eval_rows):
+            raise ValueError("a generator wants train_rows and eval_rows, at least 1 each")
+        return self
+
+    @model_validator(mode="after")
     def _splits_are_disjoint(self) -> Self:
+        if self.generator is None:
+            return self
         spans = [(self.train_seed, self.train_rows), (self.eval_seed, self.eval_rows)]
         (low, low_rows), (high, _) = sorted(spans)
         last = low + -(-low_rows // self.shard_rows) * self.shard_seeds - 1

@@ -34,6 +34,10 @@ class Row(Closed):
     key: str = ""
     """Content hash of the messages."""
     messages: tuple[Message, ...]
+    images: tuple[str, ...] = ()
+    """Files, in the order of the "<image>" marks in the text."""
+    rejected: str | None = None
+    """Of a preference pair: the answer that was not chosen."""
     meta: dict[str, Any] = Field(default_factory=dict)
 
     def turns(self) -> list[dict[str, str]]:
@@ -80,7 +84,7 @@ def make_shard(shard: Shard) -> int:
     Raises:
         ValueError: the generator gave a bad row, or another number of rows than asked.
     """
-    generator = shard.spec.generator
+    generator = shard.spec.generator or ""
     made = load_function(generator)(shard.count, shard.seed, **shard.spec.arguments)
     rows = [check_row(raw, f"{generator}(seed={shard.seed}) row {number}") for number, raw in enumerate(made)]
     if len(rows) != shard.count:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sdx_domains.contract import digest
+from sdx_finetune.datasets.store import Store
 from sdx_finetune.provenance import provenance
 from sdx_finetune.recipe import Recipe
 from sdx_finetune.rows import Row, Split, distinct, make_rows, read_rows, shards_of, with_derived
@@ -20,6 +21,7 @@ from sdx_finetune.rows import Row, Split, distinct, make_rows, read_rows, shards
 if TYPE_CHECKING:
     from sdx_finetune.batches import TokenRows
 
+SPLITS: tuple[Split, ...] = ("eval", "train")
 STAGES = ("data", "tokenizer", "train", "export", "parity", "card")
 
 
@@ -50,15 +52,27 @@ class Pipeline:
         say(f"stage {name} done in {time.monotonic() - started:.0f} s")
 
     def data(self) -> None:
-        """JSONL shards of both splits."""
-        for split in ("eval", "train"):
+        """JSONL shards of both splits; those of a stored data set are there already."""
+        if self.recipe.data.dataset:
+            say(f"data set {self.recipe.data.dataset}: " + ", ".join(str(self.paths(split)[0]) for split in SPLITS))
+            return
+        for split in SPLITS:
             make_rows(self.recipe.data, split, self.work / "data", self.workers, say)
 
     def paths(self, split: Split) -> list[Path]:
+        if self.recipe.data.dataset:
+            return [self._stored(self.recipe.data.dataset, split)]
         paths = [shard.path for shard in shards_of(self.recipe.data, split, self.work / "data")]
         if missing := [path.name for path in paths if not path.exists()]:
             raise FileNotFoundError(f"{len(missing)} of {len(paths)} {split} shards are missing, first {missing[0]}: run the stage `data`")
         return paths
+
+    @staticmethod
+    def _stored(dataset: str, split: Split) -> Path:
+        files = Store().files(dataset)
+        if split not in files:
+            raise ValueError(f"data set {dataset} has no split {split!r}, only {', '.join(files)}: sdx data split {dataset.split('@')[0]}")
+        return files[split]
 
     def held_out(self) -> list[Row]:
         rows, repeats, _ = distinct(read_rows(self.paths("eval")))
@@ -69,6 +83,10 @@ class Pipeline:
         """Distinct training rows, none of which is held out."""
         made = with_derived(read_rows(self.paths("train")), self.recipe.data)
         rows, repeats, leaks = distinct(made, frozenset(row.key for row in held_out))
+        if seen := next((row for row in rows if row.images), None):
+            raise ValueError(
+                f"row {seen.key} has {len(seen.images)} images; this recipe trains on text alone: import the data without them"
+            )
         say(f"train: {len(rows)} distinct rows, {repeats} repeats and {leaks} held-out rows dropped")
         return rows
 

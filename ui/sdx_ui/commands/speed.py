@@ -1,4 +1,4 @@
-"""sdx bench sim, assurance, dds, graph, model: one part alone, its speed and its quality. Results are JSON."""
+"""sdx bench sim, assurance, dds, graph, model, data: one part alone, its speed and its quality. Results are JSON."""
 
 import json
 import sys
@@ -85,6 +85,19 @@ def model(
     from sdx_ui.measure import model_quality
 
     _print(model_quality(gguf, count, seed, out, lambda line: print(line, file=sys.stderr)))
+
+
+def data(
+    rows: Annotated[int, typer.Option(min=100, help="chat rows of about 60 words")] = 50_000,
+    seed: Annotated[int, typer.Option(help="of their words")] = 0,
+) -> None:
+    """Rows per second of `sdx data check`: reading and checking, near-duplicates and leaks, and counting tokens.
+
+    sdx bench data
+    """
+    from sdx_ui.measure import checker_speed
+
+    _print(checker_speed(rows, seed))
 
 
 def _print(result: dict[str, Any]) -> None:

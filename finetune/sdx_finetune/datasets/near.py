@@ -1,0 +1,90 @@
+"""Near-duplicates: by words (MinHash, verified by exact Jaccard) or by meaning (embeddings).
+
+Candidates come from rensa's MinHash bands; each is then compared exactly, so that what is reported is true and only a
+pair near the threshold can be missed.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+
+import numpy as np
+
+PERMUTATIONS, BANDS, SEED = 128, 32, 42
+"""32 bands of 4: a pair with Jaccard 0.8 is found with probability 1 - (1 - 0.8^4)^32 > 0.9999."""
+WORDS, LETTERS, SHORT = 3, 5, 8
+"""Shingles of three words; texts under eight words by five letters."""
+EMBED_BATCH = 256
+
+Embed = Callable[[Sequence[str]], np.ndarray]
+"""Texts to vectors, (texts, dimensions)."""
+Pair = tuple[int, int, float]
+"""Two positions, the earlier first, and how alike they are, 0..1."""
+
+
+def shingles(text: str) -> list[str]:
+    """What a text is compared by."""
+    words = text.lower().split()
+    if len(words) >= SHORT:
+        return [" ".join(words[i : i + WORDS]) for i in range(len(words) - WORDS + 1)]
+    joined = " ".join(words)
+    return [joined[i : i + LETTERS] for i in range(max(1, len(joined) - LETTERS + 1))]
+
+
+def jaccard(a: set[str], b: set[str]) -> float:
+    return len(a & b) / len(a | b) if a or b else 1.0
+
+
+def near_by_words(texts: Sequence[str], threshold: float) -> Iterator[Pair]:
+    """Each text's closest earlier text, where that is at least `threshold` alike."""
+    from rensa import RMinHash, RMinHashLSH
+
+    sets = [shingles(text) for text in texts]
+    if not sets:
+        return
+    sketches = RMinHash.from_token_sets(sets, num_perm=PERMUTATIONS, seed=SEED)
+    bands = RMinHashLSH(threshold=threshold, num_perm=PERMUTATIONS, num_bands=BANDS)
+    for number, sketch in enumerate(sketches):
+        best = max(((jaccard(set(sets[other]), set(sets[number])), other) for other in _few(bands.query(sketch))), default=(0.0, -1))
+        if best[0] >= threshold:
+            yield best[1], number, best[0]
+        else:
+            # A duplicate is not kept as a candidate: what is like it is like its original.
+            bands.insert(number, sketch)
+
+
+def _few(candidates: Sequence[int], most: int = 64) -> Sequence[int]:
+    return candidates if len(candidates) <= most else sorted(candidates)[:most]
+
+
+def near_by_meaning(texts: Sequence[str], embed: Embed, threshold: float) -> Iterator[Pair]:
+    """Each text's closest earlier text by the cosine of its embedding, where that is at least `threshold`."""
+    if not texts:
+        return
+    parts = [np.asarray(embed(texts[i : i + EMBED_BATCH]), np.float32) for i in range(0, len(texts), EMBED_BATCH)]
+    vectors = np.concatenate(parts)
+    vectors /= np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
+    for start in range(0, len(texts), EMBED_BATCH):
+        block = vectors[start : start + EMBED_BATCH]
+        alike = block @ vectors[: start + len(block)].T
+        for i in range(len(block)):
+            row = alike[i, : start + i]
+            if row.size and row.max() >= threshold:
+                yield int(row.argmax()), start + i, float(row.max())
+
+
+def embed_by_url(url: str, model: str = "default", timeout_s: float = 60.0) -> Embed:
+    """Embeddings of an OpenAI-compatible server; `url` with or without /v1. ValueError says what the server answered."""
+    import httpx
+
+    address = url.rstrip("/").removesuffix("/v1") + "/v1/embeddings"
+    client = httpx.Client(timeout=timeout_s)
+
+    def embed(texts: Sequence[str]) -> np.ndarray:
+        try:
+            answer = client.post(address, json={"model": model, "input": list(texts)})
+        except httpx.HTTPError as error:
+            raise ValueError(f"{address} cannot be reached ({error}); start the server, or leave --embeddings out") from error
+        if answer.status_code != 200:
+            raise ValueError(f"{address} answered {answer.status_code}: {answer.text[:200]}; does it serve embeddings?")
+        return np.asarray([item["embedding"] for item in sorted(answer.json()["data"], key=lambda item: item["index"])], np.float32)
+
+    return embed
