@@ -8,7 +8,8 @@ Picture and Option, and implements Domain; nothing outside its folder changes.
 import hashlib
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -141,6 +142,19 @@ class Passage(Closed):
     title: str
     text: str
     source: str
+
+
+@dataclass(frozen=True, slots=True)
+class Situation:
+    """A task that a domain sets: what is asked, what it answers itself, and its check of anybody's answer."""
+
+    messages: list[dict[str, str]]
+    schema: dict[str, Any]
+    """JSON schema of the answer."""
+    answer: str
+    verify: Callable[[str], str]
+    """Answer -> "" where rules and simulation let it pass, else why not. Never raises."""
+    meta: dict[str, Any]
 
 
 class Perceiver(Protocol):

@@ -32,6 +32,8 @@ COMMANDS = [
     ["bench", "data"],
     ["finetune"],
     ["finetune", "run"],
+    ["finetune", "augment"],
+    ["finetune", "review"],
     ["doctor"],
     ["version"],
     ["stop"],

@@ -10,12 +10,14 @@ import argparse
 import json
 import random
 from collections.abc import Iterable, Iterator
+from itertools import count as counting
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from sdx_domains.contract import Language, Proposal, Understanding
+from sdx_domains.contract import Language, Proposal, Situation, Understanding
 from sdx_domains.ship import prompting
-from sdx_domains.ship.assurance import fallback
+from sdx_domains.ship.assurance import assure, fallback
 from sdx_domains.ship.geometry import wrap180
 from sdx_domains.ship.language import reason_form
 from sdx_domains.ship.options import all_options, shown_options
@@ -55,17 +57,51 @@ def rows(count: int, seed: int = TRAINING_SEED, exclude: str = "") -> Iterator[d
     if seed < TRAINING_SEED:
         raise ValueError(f"seed {seed} belongs to the evaluation suites; take one from {TRAINING_SEED} on")
     barred = [*suite("imazu"), *(suite("dnv", folder=Path(exclude)) if exclude else [])]
-    made, voyage = 0, seed
-    while made < count:
-        for row in _voyage_rows(voyage, barred):
-            yield row
-            made += 1
-            if made == count:
-                return
-        voyage += 1
+    yield from islice((row for voyage_seed in counting(seed) for row in _voyage_rows(voyage_seed, barred)), count)
+
+
+def situations(count: int, seed: int = TRAINING_SEED) -> Iterator[Situation]:
+    """Yield `count` decisions to be made, for any teacher to answer: judged by the rules and by simulation, as at sea.
+
+    Raises ValueError for a seed that scenario suites may use.
+    """
+    if seed < TRAINING_SEED:
+        raise ValueError(f"seed {seed} belongs to the evaluation suites; take one from {TRAINING_SEED} on")
+    barred = suite("imazu")
+    asked = (one for voyage_seed in counting(seed) for one in _asked(voyage_seed, barred))
+    for picture, options, languages, _, meta in islice(asked, count):
+        yield situation(picture, options, languages[0], {**meta, "task": "decide", "language": languages[0]})
+
+
+def situation(picture: ShipPicture, options: tuple[ShipOption, ...], language: Language, meta: dict[str, Any]) -> Situation:
+    """The decision that a picture asks for, with the planner's answer and assurance as its check."""
+
+    def verify(answer: str) -> str:
+        try:
+            verdict = assure(picture, options, prompting.read_answer(answer, picture, options))
+        except ValueError as error:
+            return str(error)
+        return "" if verdict.kind == "accept" else "; ".join(verdict.reasons) or verdict.kind
+
+    chat = prompting.messages(picture, options, passages(picture), language)
+    text = prompting.write_answer(picture, teacher_proposal(picture, options, language))
+    return Situation(chat, prompting.answer_schema(picture, options), text, verify, meta)
+
+
+_Asked = tuple[ShipPicture, tuple[ShipOption, ...], list[Language], random.Random, dict[str, Any]]
 
 
 def _voyage_rows(seed: int, barred: list[Scenario]) -> Iterator[dict[str, Any]]:
+    for picture, options, languages, rng, meta in _asked(seed, barred):
+        for language in languages[: 1 + (rng.random() < BOTH_SHARE)]:
+            asked = situation(picture, options, language, {**meta, "task": "decide", "language": language})
+            yield {"messages": [*asked.messages, {"role": "assistant", "content": asked.answer}], "meta": asked.meta}
+        if rng.random() < QUESTION_SHARE:
+            yield _question_row(picture, languages[0], rng, meta)
+
+
+def _asked(seed: int, barred: list[Scenario]) -> Iterator[_Asked]:
+    """Pictures of one voyage that become rows, with their options, both languages in a drawn order, and the dice."""
     rng = random.Random(seed)
     case = _case(seed, rng)
     if any(same_geometry(case, other) for other in barred):
@@ -73,24 +109,14 @@ def _voyage_rows(seed: int, barred: list[Scenario]) -> Iterator[dict[str, Any]]:
     for index, (picture, options) in enumerate(voyage(case, seed, rng)):
         if rng.random() > _share(picture, options):
             continue
-        meta = {"seed": seed, "index": index, "case": case.name}
         languages: list[Language] = ["en", "ko"]
         rng.shuffle(languages)
-        for language in languages[: 1 + (rng.random() < BOTH_SHARE)]:
-            yield _decide_row(picture, options, language, meta)
-        if rng.random() < QUESTION_SHARE:
-            yield _question_row(picture, languages[0], rng, meta)
+        yield picture, options, languages, rng, {"seed": seed, "index": index, "case": case.name}
 
 
 def _case(seed: int, rng: random.Random) -> Scenario:
     kind = rng.choices(list(KINDS), weights=list(KINDS.values()))[0]
     return scenario(f"{kind}-{seed}", seed)
-
-
-def _decide_row(picture: ShipPicture, options: tuple[ShipOption, ...], language: Language, meta: dict[str, Any]) -> dict[str, Any]:
-    chat = prompting.messages(picture, options, passages(picture), language)
-    text = prompting.write_answer(picture, teacher_proposal(picture, options, language))
-    return {"messages": [*chat, {"role": "assistant", "content": text}], "meta": {**meta, "task": "decide", "language": language}}
 
 
 def _question_row(picture: ShipPicture, language: Language, rng: random.Random, meta: dict[str, Any]) -> dict[str, Any]:

@@ -65,8 +65,7 @@ def _take(out: Gathered, place: str, record: object, mapping: Mapping[str, str] 
     out.faults += faults
     if row is None or any(fault.drops for fault in faults):
         return
-    # Many times faster than contract.digest, which serves where other programs compute the same hash.
-    row["key"] = sha256(orjson.dumps([row["messages"], row["images"], row.get("rejected")])).hexdigest()[:16]
+    row["key"] = key_of(row)
     if row["key"] in first_of:
         problem = f"the same as {first_of[row['key']]}"
         out.faults.append(Fault(place, "", shown(row["messages"][-1]["content"]), problem, "remove one of the two"))
@@ -74,6 +73,11 @@ def _take(out: Gathered, place: str, record: object, mapping: Mapping[str, str] 
     first_of[row["key"]] = place
     out.rows.append(row)
     out.places.append(place)
+
+
+def key_of(row: Row) -> str:
+    """Content hash of what is learnt. Many times faster than contract.digest, which serves where other programs compute the same."""
+    return sha256(orjson.dumps([row["messages"], row["images"], row.get("rejected")])).hexdigest()[:16]
 
 
 def _lost_images(row: Row, place: str, folder: Path) -> list[Fault]:

@@ -5,6 +5,7 @@ pair near the threshold can be missed.
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -88,3 +89,34 @@ def embed_by_url(url: str, model: str = "default", timeout_s: float = 60.0) -> E
         return np.asarray([item["embedding"] for item in sorted(answer.json()["data"], key=lambda item: item["index"])], np.float32)
 
     return embed
+
+
+class Neighbours:
+    """Texts that come one by one, each asked whether something known is like it."""
+
+    def __init__(self, threshold: float) -> None:
+        from rensa import RMinHashLSH
+
+        self.threshold = threshold
+        self._bands = RMinHashLSH(threshold=threshold, num_perm=PERMUTATIONS, num_bands=BANDS)
+        self._known: list[tuple[set[str], str]] = []
+
+    def add(self, text: str, what: str) -> None:
+        """Remember a text; `what` it is stands in the answers of near()."""
+        tokens = shingles(text)
+        self._bands.insert(len(self._known), self._sketch(tokens))
+        self._known.append((set(tokens), what))
+
+    def near(self, text: str) -> str:
+        """ "92 % like an example", or "" when nothing known is that near."""
+        tokens = shingles(text)
+        mine = set(tokens)
+        candidates = _few(self._bands.query(self._sketch(tokens)))
+        alike, what = max(((jaccard(mine, self._known[n][0]), self._known[n][1]) for n in candidates), default=(0.0, ""))
+        return f"{alike:.0%} like {what}" if alike >= self.threshold else ""
+
+    @staticmethod
+    def _sketch(tokens: list[str]) -> Any:
+        from rensa import RMinHash
+
+        return RMinHash.from_token_sets([tokens], num_perm=PERMUTATIONS, seed=SEED)[0]

@@ -1,12 +1,20 @@
-"""sdx finetune: make a model from a recipe."""
+"""sdx finetune: make rows, and a model from a recipe."""
 
+import json
+import os
+import sys
+from contextlib import AbstractContextManager, nullcontext
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-app = typer.Typer(no_args_is_help=True, help="Make a model: data, training, export.")
+if TYPE_CHECKING:
+    from sdx_finetune.augment.spec import AugmentSpec
+    from sdx_serving.client import ChatClient
+
+app = typer.Typer(no_args_is_help=True, help="Make a model: more rows, training, export.")
 
 
 class Stage(StrEnum):
@@ -39,6 +47,100 @@ def run(
     raise typer.Exit(main([str(recipe), "--work", str(folder), "--stage", stage.value, "--workers", str(workers)]))
 
 
-@app.callback()
-def finetune() -> None:
-    """Keeps `run` a sub-command while it is the only one."""
+@app.command()
+def augment(
+    spec: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="what to make, e.g. finetune/recipes/augment-ship.yaml")],
+    work: Annotated[Path | None, typer.Option(help="folder of the run, used again to go on; runs/<name>")] = None,
+    preview: Annotated[int, typer.Option(min=0, help="only show so many rows, and what the whole run would take")] = 0,
+    store: Annotated[str | None, typer.Option("--as", help="keep the rows as a data set of this name")] = None,
+) -> None:
+    """Make more rows: a teacher writes, every row is checked, and what is rejected keeps its reason. Stops and goes on at any time.
+
+    sdx finetune augment finetune/recipes/augment-ship.yaml --preview 3
+
+    sdx finetune augment own.yaml --as port-watch-more
+    """
+    from sdx_finetune.augment.run import augment as make
+    from sdx_finetune.augment.run import preview as look
+    from sdx_finetune.augment.spec import AugmentSpec
+
+    plan = AugmentSpec.load(spec)
+    folder = work or Path("runs") / plan.name
+    with _teacher(plan) as client:
+        if preview:
+            rows, _ = look(plan, client, preview, _say)
+            for row in rows:
+                print(json.dumps(row, ensure_ascii=False, indent=1))
+            return
+        made, path = make(plan, client, folder, _say)
+    print(
+        f"{path}: {min(len(made.accepted), plan.rows)} rows of {made.requests} requests, {made.rejected} rejected (rejected.jsonl says why)"
+    )
+    if store:
+        _keep(store, path, plan)
+    raise typer.Exit(0 if len(made.accepted) >= plan.rows else 1)
+
+
+@app.command()
+def review(
+    work: Annotated[Path, typer.Argument(exists=True, file_okay=False, help="folder of an augmentation")],
+    rejected: Annotated[bool, typer.Option("--rejected", help="only show what was rejected, with the reasons")] = False,
+) -> None:
+    """Accept, edit or reject made rows by hand; decisions are kept at once, and count when `augment` is run again.
+
+    sdx finetune review runs/port-watch-more
+    """
+    from sdx_finetune.augment.review import decide, last_answer, rejected_rows, unreviewed
+
+    if rejected:
+        for reason, row in rejected_rows(work):
+            print(f"{reason}\n    {last_answer(row)}")
+        return
+    waiting = unreviewed(work)
+    for number, row in enumerate(waiting, 1):
+        print(f"\n{number}/{len(waiting)}")
+        for message in row["messages"]:
+            print(f"[{message['role']}] {message['content']}")
+        said = typer.prompt("a accept, e edit the answer, r reject, q quit", default="a").strip().lower()
+        if said == "q":
+            break
+        if said == "e":
+            edited = typer.edit(last_answer(row))
+            decide(work, row, "edit", (edited or last_answer(row)).strip())
+        else:
+            decide(work, row, "reject" if said == "r" else "accept")
+    print(f"{len(unreviewed(work))} rows wait; run `sdx finetune augment` again to write rows.jsonl with your decisions")
+
+
+def _teacher(plan: "AugmentSpec") -> "AbstractContextManager[ChatClient | None]":
+    from sdx_finetune.augment.spec import PLANNER
+    from sdx_serving.llama_cpp import open_chat
+
+    teacher = plan.teacher
+    if teacher.model == PLANNER:
+        return nullcontext(None)
+    key = os.environ.get(teacher.api_key_env) if teacher.api_key_env else None
+    if teacher.api_key_env and not key:
+        raise ValueError(f"teacher.api_key_env: the environment variable {teacher.api_key_env} is not set")
+    return open_chat(teacher.model, n_ctx=4096, api_key=key)
+
+
+def _keep(name: str, path: Path, plan: "AugmentSpec") -> None:
+    from sdx_finetune.datasets.check import check
+    from sdx_finetune.datasets.gather import gather
+    from sdx_finetune.datasets.store import ALL, Store
+    from sdx_finetune.datasets.vocabulary import open_vocabulary
+
+    found = gather([path])
+    report = check(found, open_vocabulary(None), 1 << 30)
+    facts = {
+        "name": name, "sources": [str(path.resolve())], "licence": "as its teacher and examples allow", "dropped": found.dropped,
+        "description": f"Made by {plan.teacher.model}. {plan.task}".strip(), "tokens": report.tokens, "tokenizer": report.tokenizer,
+        "languages": report.languages, "groups": report.groups,
+    }  # fmt: skip
+    card = Store().add({ALL: found.rows}, facts)
+    print(f"kept as {card.name}@{card.version}; next: sdx data split {name}")
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)

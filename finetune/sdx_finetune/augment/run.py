@@ -1,0 +1,238 @@
+"""Make rows until enough are accepted. Start at augment(). A kill loses the requests in flight, nothing else.
+
+In the work folder: journal.jsonl (a line per request: its key, accepted and rejected rows with reasons, time and tokens),
+run.json (what decides the rows), rows.jsonl and rejected.jsonl (written at the end from the journal).
+"""
+
+import json
+import os
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from sdx_finetune.augment.accept import Acceptance
+from sdx_finetune.augment.requests import Request, requests
+from sdx_finetune.augment.review import reviews
+from sdx_finetune.augment.spec import PLANNER, AugmentSpec
+from sdx_finetune.datasets.formats import Row
+from sdx_finetune.datasets.gather import gather, key_of
+from sdx_finetune.datasets.store import Store
+from sdx_serving.client import ChatClient, Completion, DeadlineExceeded
+
+Say = Callable[[str], None]
+SAY_EVERY_S = 5.0
+
+
+@dataclass(slots=True)
+class Made:
+    """What a run has come to."""
+
+    requests: int = 0
+    accepted: list[Row] = field(default_factory=list)
+    reasons: Counter[str] = field(default_factory=Counter[str])
+    tokens: int = 0
+    seconds: float = 0.0
+    """Of the requests, added up."""
+
+    @property
+    def rejected(self) -> int:
+        return self.reasons.total()
+
+
+class WorkFolder:
+    """The files of a run."""
+
+    def __init__(self, path: Path, spec: AugmentSpec) -> None:
+        self.path, self.journal = path, path / "journal.jsonl"
+        path.mkdir(parents=True, exist_ok=True)
+        mark = path / "run.json"
+        if mark.exists():
+            there = json.loads(mark.read_text(encoding="utf-8"))["id"]
+            if there != spec.id:
+                raise ValueError(
+                    f"{path} holds rows of another configuration ({there}, now {spec.id}); give another --work to fork, or undo the change"
+                )
+        else:
+            _write(mark, json.dumps({"id": spec.id, "spec": spec.model_dump(mode="json")}, ensure_ascii=False, indent=1).encode())
+
+    def entries(self) -> Iterator[dict[str, Any]]:
+        """The journal's lines; one that a kill cut off is taken away first."""
+        if not self.journal.exists():
+            return
+        data = self.journal.read_bytes()
+        whole = data[: data.rfind(b"\n") + 1]
+        if len(whole) < len(data):
+            with self.journal.open("r+b") as file:
+                file.truncate(len(whole))
+        for line in whole.splitlines():
+            yield orjson.loads(line)
+
+    def add(self, entry: dict[str, Any]) -> None:
+        with self.journal.open("ab") as file:
+            file.write(orjson.dumps(entry) + b"\n")
+            file.flush()
+            os.fsync(file.fileno())
+
+    def finish(self, wanted: int) -> Path:
+        """rows.jsonl and rejected.jsonl from the journal; hand-made decisions of review.jsonl count."""
+        accepted, rejected = [], []
+        for entry in self.entries():
+            accepted += entry["accepted"]
+            rejected += entry["rejected"]
+        reviewed = reviews(self.path)
+        final = [reviewed.get(row["key"], row) for row in accepted[:wanted]]
+        _write(self.path / "rejected.jsonl", b"".join(orjson.dumps(item) + b"\n" for item in rejected))
+        _write(self.path / "rows.jsonl", b"".join(orjson.dumps(row) + b"\n" for row in final if row is not None))
+        return self.path / "rows.jsonl"
+
+
+def augment(spec: AugmentSpec, client: ChatClient | None, work: Path, say: Say) -> tuple[Made, Path]:
+    """Run or resume; (what was made, rows.jsonl). ValueError for a changed configuration, ChatError when the teacher is gone."""
+    folder = WorkFolder(work, spec)
+    examples, unseen = _given(spec)
+    acceptance, made = Acceptance(spec, examples, unseen), Made()
+    for entry in folder.entries():
+        _count(made, entry)
+        for row in entry["accepted"]:
+            acceptance.count(row)
+    if made.requests:
+        say(f"goes on after {made.requests} requests with {len(made.accepted)} rows")
+    started, told, before = time.monotonic(), time.monotonic(), made.tokens
+    asked = _answers(spec, client, requests(spec, examples, made.requests))
+    for request, said, seconds in asked:
+        if len(made.accepted) >= spec.rows or made.requests >= spec.request_limit:
+            asked.close()
+            break
+        entry = _judged(request, said, seconds, spec, acceptance)
+        folder.add(entry)
+        _count(made, entry)
+        if time.monotonic() - told >= SAY_EVERY_S:
+            told = time.monotonic()
+            say(progress(made, spec, told - started, made.tokens - before))
+    if len(made.accepted) < spec.rows:
+        say(f"gave up after {made.requests} requests: {len(made.accepted)} of {spec.rows} rows; most often: {_most(made.reasons)}")
+    return made, folder.finish(spec.rows)
+
+
+def preview(spec: AugmentSpec, client: ChatClient | None, count: int, say: Say) -> tuple[list[Row], Made]:
+    """Rows of the first requests, nothing written; says what the whole run would take."""
+    examples, unseen = _given(spec)
+    acceptance, made = Acceptance(spec, examples, unseen), Made()
+    started = time.monotonic()
+    for request, said, seconds in _answers(spec, client, requests(spec, examples, 0)):
+        _count(made, _judged(request, said, seconds, spec, acceptance))
+        if len(made.accepted) >= count or made.requests >= 4 * count:
+            break
+    share = len(made.accepted) / max(1, len(made.accepted) + made.rejected)
+    if made.accepted:
+        times = spec.rows / len(made.accepted)
+        say(
+            f"{share:.0%} accepted; {spec.rows} rows would take about {times * made.requests:.0f} requests, "
+            f"{times * made.tokens:.0f} tokens, {times * (time.monotonic() - started) / 60:.1f} min"
+        )
+    else:
+        say(f"none of {made.rejected} rows was accepted: {_most(made.reasons)}")
+    return made.accepted, made
+
+
+def progress(made: Made, spec: AugmentSpec, elapsed_s: float, tokens: int) -> str:
+    share = len(made.accepted) / max(1, len(made.accepted) + made.rejected)
+    left = spec.rows - len(made.accepted)
+    rate = len(made.accepted) / max(elapsed_s, 1e-6)
+    eta = f"{left / rate / 60:.1f} min left" if rate else "no row accepted yet"
+    return f"{len(made.accepted)}/{spec.rows} rows, {made.requests} requests, {share:.0%} accepted, {tokens / max(elapsed_s, 1e-6):.0f} tokens/s, {eta}"
+
+
+def _given(spec: AugmentSpec) -> tuple[list[Row], list[Row]]:
+    """The examples, and the rows that must stay unseen."""
+    examples: list[Row] = []
+    if spec.examples is not None:
+        found = gather([spec.examples])
+        if len(found.rows) < 2:
+            first = f": {found.faults[0]}" if found.faults else ""
+            raise ValueError(f"{spec.examples} holds {len(found.rows)} good rows, at least 2 are needed{first}")
+        examples = found.rows
+    store = Store()
+    return examples, [row for name in spec.checks.apart_from for _, row in store.rows(name)]
+
+
+def _answers(spec: AugmentSpec, client: ChatClient | None, asked: Iterator[Request]) -> Iterator[tuple[Request, Completion | str, float]]:
+    """Each request with the teacher's answer, in order, `concurrency` at a time. A str says why there is none."""
+    if client is None:
+        for request in asked:
+            yield request, Completion(request.own_answer, PLANNER), 0.0
+        return
+    teacher = spec.teacher
+
+    def ask(request: Request) -> tuple[Completion | str, float]:
+        began = time.monotonic()
+        try:
+            said: Completion | str = client.complete(
+                request.messages, request.schema, teacher.max_tokens, request.temperature, teacher.deadline_s
+            )
+        except DeadlineExceeded as error:
+            said = str(error)
+        return said, time.monotonic() - began
+
+    # Twice as many wait as run: a slow one at the head leaves no slot of the server empty.
+    waiting: deque[tuple[Request, Future[tuple[Completion | str, float]]]] = deque()
+    pool = ThreadPoolExecutor(teacher.concurrency, "sdx-teacher")
+    try:
+        for request in asked:
+            waiting.append((request, pool.submit(ask, request)))
+            if len(waiting) >= 2 * teacher.concurrency:
+                head, future = waiting.popleft()
+                yield head, *future.result()
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _judged(request: Request, said: Completion | str, seconds: float, spec: AugmentSpec, acceptance: Acceptance) -> dict[str, Any]:
+    """The journal's line for one request."""
+    accepted: list[Row] = []
+    rejected: list[dict[str, Any]] = []
+    tokens, model = (said.prompt_tokens + said.completion_tokens, said.model) if isinstance(said, Completion) else (0, spec.teacher.model)
+    key = request.key(model, spec.teacher.max_tokens)
+    for row, reason in [(None, said)] if isinstance(said, str) else request.read(said.text):
+        if row is not None:
+            row["meta"] = {**row["meta"], "made_by": model, "made_key": key}
+            row["key"] = key_of(row)
+            reason = acceptance.take(row, request.verify)
+        if reason:
+            rejected.append({"reason": reason, "row": row, "made_key": key})
+        elif row is not None:
+            accepted.append(row)
+    facts = {"number": request.number, "key": key, "seconds": round(seconds, 3), "tokens": tokens}
+    return {**facts, "accepted": accepted, "rejected": rejected}
+
+
+def _count(made: Made, entry: dict[str, Any]) -> None:
+    made.requests += 1
+    made.accepted += entry["accepted"]
+    made.reasons.update(kind_of(item["reason"]) for item in entry["rejected"])
+    made.tokens += entry["tokens"]
+    made.seconds += entry["seconds"]
+
+
+def kind_of(reason: str) -> str:
+    """A reason without its figures, so that like reasons count together."""
+    return "".join("#" if letter.isdigit() else letter for letter in reason)[:60]
+
+
+def _most(reasons: Counter[str]) -> str:
+    return "; ".join(f"{count} x {reason}" for reason, count in reasons.most_common(3)) or "nothing was rejected"
+
+
+def _write(path: Path, data: bytes) -> None:
+    partial = path.with_suffix(".partial")
+    with partial.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    partial.replace(path)
