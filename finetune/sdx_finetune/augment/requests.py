@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from importlib.resources import files
 from random import Random
 from typing import Any
@@ -52,7 +53,7 @@ def _to_write(spec: AugmentSpec, examples: Sequence[Row], first: int) -> Iterato
         temperature = spec.teacher.temperatures[number // len(spec.languages) % len(spec.teacher.temperatures)]
         shots = choose_shots(examples, spec.shots, Random(f"{spec.seed}:{number}"))
         text = prompt_text(spec, language, shots)
-        read = lambda said, language=language, number=number: _rows_in(said, system, language, number)
+        read = partial(_rows_in, system=system, language=language, number=number)
         yield Request(number, [{"role": "user", "content": text}], _rows_schema(spec.per_request), temperature, read)
         number += 1
 

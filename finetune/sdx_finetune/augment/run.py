@@ -8,7 +8,7 @@ import json
 import os
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -162,7 +162,9 @@ def _given(spec: AugmentSpec) -> tuple[list[Row], list[Row]]:
     return examples, [row for name in spec.checks.apart_from for _, row in store.rows(name)]
 
 
-def _answers(spec: AugmentSpec, client: ChatClient | None, asked: Iterator[Request]) -> Iterator[tuple[Request, Completion | str, float]]:
+def _answers(
+    spec: AugmentSpec, client: ChatClient | None, asked: Iterator[Request]
+) -> Generator[tuple[Request, Completion | str, float], None, None]:
     """Each request with the teacher's answer, in order, `concurrency` at a time. A str says why there is none."""
     if client is None:
         for request in asked:

@@ -79,9 +79,9 @@ class AugmentSpec(Closed):
     """Jinja template instead of the shipped one; knows task, language, shots, count."""
     per_request: int = Field(2, ge=1, le=50)
     """Rows asked for at once."""
-    shots: ShotSpec = Field(default_factory=ShotSpec)
-    teacher: TeacherSpec = Field(default_factory=TeacherSpec)
-    checks: CheckSpec = Field(default_factory=CheckSpec)
+    shots: ShotSpec = Field(default_factory=lambda: ShotSpec.model_validate({}))
+    teacher: TeacherSpec = Field(default_factory=lambda: TeacherSpec.model_validate({}))
+    checks: CheckSpec = Field(default_factory=lambda: CheckSpec.model_validate({}))
     balance: dict[str, dict[str, Share]] = Field(default_factory=dict)
     """Key of meta -> value -> largest share of the rows; other values are not limited."""
     seed: int = Field(1_000_000, ge=0)
