@@ -4,6 +4,7 @@ Cases are independent and run side by side in `workers` processes; with a model 
 its own, so that a result does not depend on what another case asked meanwhile.
 """
 
+import json
 import logging
 import os
 import subprocess
@@ -42,6 +43,8 @@ class SuiteRun:
     language: str = "en"
     plots: Path | None = None
     """Folder for a drawing of each case's tracks."""
+    kept: Path | None = None
+    """File that every finished case is added to at once; the same run goes on from it."""
 
     @property
     def with_model(self) -> bool:
@@ -53,9 +56,12 @@ def run_suite(run: SuiteRun, progress: Progress | None = None) -> dict[str, Any]
     started = time.perf_counter()
     domain = load_domain(run.domain)
     total = len(domain.suite(run.suite, run.seed, run.count, run.folder))
-    results: dict[int, tuple[Any, dict[str, Any]]] = {}
-    for index, score, row in _rows(run, total):
+    results = _read_kept(run, domain) if run.kept else {}
+    results = {index: found for index, found in results.items() if index < total}
+    for index, score, row in _rows(run, [index for index in range(total) if index not in results]):
         results[index] = (score, row)
+        if run.kept:
+            _keep(run.kept, index, score, row)
         if progress is not None:
             progress(len(results), total, row)
     rows = [results[index][1] for index in sorted(results)]
@@ -77,16 +83,47 @@ def run_suite(run: SuiteRun, progress: Progress | None = None) -> dict[str, Any]
     return {**head, "cases": rows, "summary": summary}
 
 
-def _rows(run: SuiteRun, total: int) -> Iterator[tuple[int, Any, dict[str, Any]]]:
-    workers = max(1, min(run.workers, total))
+def _read_kept(run: SuiteRun, domain: Any) -> dict[int, tuple[Any, dict[str, Any]]]:
+    """Cases of an earlier start of the same run. ValueError when the file is of another run."""
+    assert run.kept is not None
+    head = {
+        "suite": run.suite,
+        "seed": run.seed,
+        "model": run.model if run.with_model else "none",
+        "ablate": run.ablate,
+        "commit": commit(),
+    }
+    if not run.kept.exists():
+        run.kept.parent.mkdir(parents=True, exist_ok=True)
+        run.kept.write_text(json.dumps(head) + "\n", encoding="utf-8")
+    # What follows the last line break was cut off by a kill.
+    first, *lines = run.kept.read_text(encoding="utf-8").split("\n")[:-1]
+    if json.loads(first) != head:
+        raise ValueError(f"{run.kept} holds another run ({first}), this one is {json.dumps(head)}; give another file, or remove it")
+    run.kept.write_text("\n".join([first, *lines, ""]), encoding="utf-8")
+    read = [json.loads(line) for line in lines]
+    return {item["index"]: (domain.load_score(item["score"]), item["row"]) for item in read}
+
+
+def _keep(path: Path, index: int, score: Any, row: dict[str, Any]) -> None:
+    with path.open("a", encoding="utf-8") as file:
+        file.write(json.dumps({"index": index, "score": score.model_dump(mode="json"), "row": row}) + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _rows(run: SuiteRun, indices: list[int]) -> Iterator[tuple[int, Any, dict[str, Any]]]:
+    workers = min(run.workers, len(indices))
+    if workers == 0:
+        return
     if workers == 1:
         with ExitStack() as stack:
             decide = _decider(run, stack)
-            for index in range(total):
+            for index in indices:
                 yield run_case(run, index, decide)
         return
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_start_worker, initargs=(run,)) as pool:
-        for future in as_completed([pool.submit(_case_in_worker, run, index) for index in range(total)]):
+        for future in as_completed([pool.submit(_case_in_worker, run, index) for index in indices]):
             yield future.result()
 
 

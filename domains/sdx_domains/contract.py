@@ -267,6 +267,10 @@ class Benched(Domain, Protocol):
         """One case, scored on the plant's ground truth: a pydantic value."""
         ...
 
+    def load_score(self, payload: Mapping[str, Any]) -> Any:
+        """A score from its own JSON, equal to the one that was dumped."""
+        ...
+
     def draw(self, plant: Any, path: Path, title: str) -> Path:
         """Draw what a run did to a picture file."""
         ...

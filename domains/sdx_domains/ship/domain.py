@@ -87,6 +87,9 @@ class ShipDomain:
     def score(self, case: Scenario, plant: ShipWorld) -> CaseScore:
         return score(case, plant.trace)
 
+    def load_score(self, payload: Mapping[str, Any]) -> CaseScore:
+        return CaseScore.model_validate(payload)
+
     def draw(self, plant: ShipWorld, path: Path, title: str) -> Path:
         from sdx_domains.ship.plots import plot_tracks  # matplotlib takes a second to load
 

@@ -1,0 +1,31 @@
+"""A suite that is stopped goes on from the cases that it kept."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sdx_agents.bench import SuiteRun, run_suite
+
+RUN = SuiteRun("imazu", count=3, model="none", workers=1)
+
+
+def without_times(result: dict[str, Any]) -> tuple[Any, Any]:
+    cases = [{key: value for key, value in case.items() if key != "decision_s_p95"} for case in result["cases"]]
+    summary = {key: value for key, value in result["summary"].items() if not key.startswith(("decision_s", "wall_s"))}
+    return cases, summary
+
+
+def test_what_was_kept_is_not_run_again(tmp_path: Path) -> None:
+    kept = tmp_path / "runs/imazu.jsonl"
+    run = replace(RUN, kept=kept)
+    whole = run_suite(run)
+    head, first, second, third = kept.read_text().splitlines()
+    kept.write_text("\n".join([head, first, second, third[:50]]))
+    done: list[str] = []
+    again = run_suite(run, lambda number, total, row: done.append(row["case"]))
+    assert done == [whole["cases"][2]["case"]] and without_times(again) == without_times(whole)
+    assert run_suite(run, lambda number, total, row: done.append("again"))["cases"] == again["cases"] and "again" not in done
+    with pytest.raises(ValueError, match="holds another run"):
+        run_suite(replace(run, seed=1))
