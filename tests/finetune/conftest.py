@@ -15,7 +15,7 @@ from sdx_finetune.rows import Row, check_row
 collect_ignore = (
     []
     if all(find_spec(name) for name in ("torch", "transformers", "tokenizers", "gguf"))
-    else [f"test_{name}.py" for name in ("batches", "tokenizer", "model", "train", "export_parity", "run")]
+    else [f"test_{name}.py" for name in ("batches", "tokenizer", "model", "train", "export_parity", "run", "dry_run")]
 )
 HERE = str(Path(__file__).parent)
 SMALL: dict[str, Any] = {

@@ -48,6 +48,57 @@ def run(
 
 
 @app.command()
+def schema() -> None:
+    """The JSON schema of a recipe: every field with its meaning, range and default.
+
+    sdx finetune schema > recipe.schema.json
+    """
+    from sdx_finetune.recipe import Recipe
+
+    print(json.dumps(Recipe.model_json_schema(), indent=1))
+
+
+@app.command()
+def init(
+    dataset: Annotated[str, typer.Argument(help="a data set with train and eval, as NAME or NAME@VERSION")],
+    minutes: Annotated[float, typer.Option(min=1.0, help="of training")] = 60.0,
+) -> None:
+    """A recipe to begin with, for a data set of `sdx data`: its lengths decide the sizes.
+
+    sdx finetune init port-watch > port-watch.yaml
+    """
+    from sdx_finetune.datasets.store import Store
+    from sdx_finetune.datasets.vocabulary import masked, open_vocabulary
+    from sdx_finetune.dry_run import starting_recipe
+
+    card = Store().card(dataset)
+    if missing := [kind for kind in ("train", "eval") if kind not in card.splits]:
+        raise ValueError(f"data set {card.name} has no split {missing[0]!r}: sdx data split {card.name}")
+    vocabulary = open_vocabulary(None)
+    longest = max(len(masked(row, vocabulary)) for _, row in Store().rows(dataset))
+    print(starting_recipe(card.name, f"{card.name}@{card.version}", card.rows, longest, minutes), end="")
+
+
+@app.command()
+def check(
+    recipe: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="a recipe file")],
+    memory_mb: Annotated[float | None, typer.Option(min=100.0, help="most memory that training may take")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="the result as JSON on standard output")] = False,
+) -> None:
+    """A few steps at the longest length: does it fit into memory, how fast is it, and if not, what would fit.
+
+    sdx finetune check own.yaml
+    """
+    from dataclasses import asdict
+
+    from sdx_finetune.dry_run import dry_run
+
+    verdict = dry_run(recipe, memory_mb, _say)
+    print(json.dumps(asdict(verdict), indent=1) if as_json else verdict.advice)
+    raise typer.Exit(0 if verdict.fits else 1)
+
+
+@app.command()
 def augment(
     spec: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="what to make, e.g. finetune/recipes/augment-ship.yaml")],
     work: Annotated[Path | None, typer.Option(help="folder of the run, used again to go on; runs/<name>")] = None,
