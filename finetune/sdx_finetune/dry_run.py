@@ -95,7 +95,7 @@ def free_mb() -> float:
 def _in_a_child(path: Path, batch_tokens: int, memory_mb: float | None) -> Measured | None:
     """None when memory ran out, by an error or by the kernel's hand. RuntimeError for any other end."""
     command = [sys.executable, "-m", "sdx_finetune.dry_run", str(path), str(batch_tokens), str(memory_mb or 0)]
-    done = subprocess.run(command, capture_output=True, text=True, env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)})
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)})
     if done.returncode in (OUT_OF_MEMORY, -9):
         return None
     if done.returncode != 0:
