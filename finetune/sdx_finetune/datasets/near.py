@@ -13,6 +13,8 @@ PERMUTATIONS, BANDS, SEED = 128, 32, 42
 """32 bands of 4: a pair with Jaccard 0.8 is found with probability 1 - (1 - 0.8^4)^32 > 0.9999."""
 WORDS, LETTERS, SHORT = 3, 5, 8
 """Shingles of three words; texts under eight words by five letters."""
+SAME = 0.95
+"""A text this like an earlier one is no candidate for later ones: what is like it is like the earlier. Keeps large clusters cheap."""
 EMBED_BATCH = 256
 
 Embed = Callable[[Sequence[str]], np.ndarray]
@@ -47,8 +49,7 @@ def near_by_words(texts: Sequence[str], threshold: float) -> Iterator[Pair]:
         best = max(((jaccard(set(sets[other]), set(sets[number])), other) for other in _few(bands.query(sketch))), default=(0.0, -1))
         if best[0] >= threshold:
             yield best[1], number, best[0]
-        else:
-            # A duplicate is not kept as a candidate: what is like it is like its original.
+        if best[0] < SAME:
             bands.insert(number, sketch)
 
 
