@@ -230,11 +230,15 @@ class Domain(Protocol):
         """Chat messages that ask the model a person's question about the present situation."""
         ...
 
-    def told(self, picture: Any, text: str) -> str:
-        """A model's free words, whole or still growing, as a person may read them: figures that it names are filled in.
+    def told(self, picture: Any, text: str, language: Language, whole: bool) -> str:
+        """A model's free words, `whole` or still growing, as a person may read them: figures that it names are filled in.
 
         Raises ValueError for a name that is no figure of the picture.
         """
+        ...
+
+    def doubts(self, picture: Any, text: str) -> list[str]:
+        """What in told words the picture does not hold, a sentence each."""
         ...
 
     def load_picture(self, payload: Mapping[str, Any]) -> Any:

@@ -61,6 +61,12 @@ class Vat:
     def describe(self, picture: VatPicture, language: Language) -> str:
         return f"It holds {picture.holds_m} m."
 
+    def told(self, picture: VatPicture, text: str, language: Language, whole: bool) -> str:
+        return text
+
+    def doubts(self, picture: VatPicture, text: str) -> list[str]:
+        return []
+
     def question(self, picture: VatPicture, text: str, language: Language) -> list[dict[str, str]]:
         return [{"role": "user", "content": text}]
 

@@ -17,7 +17,7 @@ def store(situation: dict[str, Any]) -> BridgeStore:
 
 
 def test_the_answer_grows(store: BridgeStore) -> None:
-    assert list(chat.answer(store, Scripted("T1 is near"), "What is near?")) == ["T1", "T1 is", "T1 is near"]
+    assert list(chat.answer(store, Scripted("T1 is near"), "What is near?")) == ["T1", "T1 is", "T1 is near", "T1 is near"]
 
 
 def test_the_model_is_asked_about_the_present_picture(store: BridgeStore) -> None:

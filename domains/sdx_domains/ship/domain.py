@@ -6,6 +6,7 @@ from typing import Any
 
 from sdx_domains.contract import Language, Order, Passage, Proposal, Verdict
 from sdx_domains.ship import assurance, figures, language, prompting
+from sdx_domains.ship.faithful import unsupported_numbers
 from sdx_domains.ship.options import all_options, shown_options
 from sdx_domains.ship.perceive import ShipPerceiver
 from sdx_domains.ship.picture import OwnShipParameters, ShipOption, ShipPicture
@@ -40,8 +41,11 @@ class ShipDomain:
     def question(self, picture: ShipPicture, text: str, language: Language) -> list[dict[str, str]]:
         return prompting.question_messages(picture, text, language)
 
-    def told(self, picture: ShipPicture, text: str) -> str:
-        return figures.fill_so_far(text, picture)
+    def told(self, picture: ShipPicture, text: str, language_: Language, whole: bool) -> str:
+        return figures.fill(text, picture, language=language_) if whole else figures.fill_so_far(text, picture, language_)
+
+    def doubts(self, picture: ShipPicture, text: str) -> list[str]:
+        return unsupported_numbers(text, picture, ())
 
     def answer_schema(self, picture: ShipPicture, options: Sequence[ShipOption]) -> dict[str, Any]:
         return prompting.answer_schema(picture, options)

@@ -34,6 +34,7 @@ UNIT = {
     "metres": "m",
     "rot": "deg/min",
     "count": "ships",
+    "others": "other ships",
     "blasts": "blasts",
     "channel": "VHF channel",
 }
@@ -72,14 +73,18 @@ _BEFORE: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
         ("channel", r"(?:VHF|channel|채널)\s*(?:channel|채널)?\s*$"),
         ("minutes", r"TCPA(?:\W*\w{1,4}){0,4}\W*$"),
         ("miles", r"(?:CPA|range|거리)(?:\W*\w{1,4}){0,4}\W*$"),
+        ("count", r"(?:ships|targets|vessels) in the picture:\s*$"),
         ("speed", r"(?:speed|속력)(?:\W*\w{1,4}){0,4}\W*$"),
         ("degrees", r"(?:course|heading|bearing|bears|침로|방위|선수방위)(?:\W*\w{1,4}){0,4}\W*$"),
     )
 )
-_CPA_BEFORE = re.compile(r"(?<!T)CPA|최근접점|근접 거리|\bpass(?:es|ing)?\b|\bmiss", re.IGNORECASE)
+_OTHER_UNIT = re.compile(r"\s*(?:km|cables?|feet|ft|yards?|hours?|hrs?|h|mph|m/s|킬로|시간)(?![A-Za-z])")
+"""No figure of the picture is in these."""
+_CPA_BEFORE = re.compile(r"(?<!T)CPA|closest|최근접|근접 거리|\bpass(?:es|ing)?\b|\bmiss", re.IGNORECASE)
 _TURN_NEAR = re.compile(r"\b(?:turn|alter|alteration|come|resume)|변침", re.IGNORECASE)
 _SIDE_AFTER = re.compile(r"^\s*(?:to|on|off)?\s*(?:the|our|own)?\s*(starboard|port)")
 _SIDE_BEFORE = re.compile(r"(starboard|port|우현|좌현)(?:으로|에서|에|쪽으로|쪽|\s+by)?\s*$")
+_OTHERS_AFTER = re.compile(r"\s*(?:other|more|further)")
 _AGO = re.compile(r"^\s*(?:ago|전)")
 _FOG_INTERVAL = re.compile(r"^\s*(?:을 넘지|이내|or less)|^\s*간격")
 _AFTER_WORDS = 24
@@ -167,6 +172,8 @@ def _figure(number: str, before: str, after: str, labels: frozenset[str]) -> _Fi
         if _FOG_INTERVAL.match(rest) or re.search(r"at most\s*$", before):
             return _Figure(number, "fog interval", value, labels)
         value = -value if _AGO.match(rest) else value
+    if kind == "count" and (_OTHERS_AFTER.match(after) or before.rstrip().endswith("그 외")):
+        kind = "others"
     if kind != "degrees":
         return _Figure(number, kind, value, labels)
     side = _side(before, rest)
@@ -177,6 +184,8 @@ def _figure(number: str, before: str, after: str, labels: frozenset[str]) -> _Fi
 
 def _kind(before: str, after: str) -> tuple[str, str]:
     """Meaning of a number by the unit after it, else by the word before it; and what follows the unit."""
+    if _OTHER_UNIT.match(after):
+        return "", after
     for kind, pattern in _BEFORE[:2]:
         if pattern.search(before):
             return kind, after
@@ -230,6 +239,7 @@ class _Facts:
             "metres": self._metres,
             "rot": lambda: [self.picture.own.rot_deg_min, *(target.rot_deg_min for target in self.targets)],
             "count": self._counts,
+            "others": lambda: [float(len(self.picture.targets) - 1)],
             "blasts": self._blasts,
             "channel": lambda: list(VHF_CHANNELS),
         }
@@ -281,7 +291,7 @@ class _Facts:
         risky = sum(target.stage > 0 for target in targets)
         seen = sum(target.in_sight for target in targets)
         counts = {len(targets), len(targets) - 1, risky, seen, len(targets) - seen, len(self.labels)}
-        return [float(count) for count in counts if count > 0]
+        return [float(count) for count in counts if count > 0 or not targets]
 
     def _blasts(self) -> list[float]:
         """Rule 34: 1 starboard, 2 port, 3 astern, 5 doubt. Rule 35: 1 making way, 2 stopped."""

@@ -8,30 +8,17 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
+from sdx_domains.ship.figures import NAME, misused
 from sdx_domains.ship.prompting import schema_for
 
 Metrics = dict[str, bool | float | None]
+SHARES = ("role", "encounter", "rules_f1", "numbers")
+YES_NO = ("turn_side", "option", "reason_subject", "needs_human")
 
 _NUMBER = re.compile(r"\d+(?:\.\d+)?")
 _RULE = re.compile(r"(?<![A-Za-z])R(\d+)|제\s*(\d+)\s*조")
 _LABEL = re.compile(r"(?<![A-Za-z0-9])T\d+")
 _OPTION = re.compile(r"^([A-Z]) ")
-_NAME = re.compile(r"\{(?:(T\d+)\.)?(\w+)\}")
-_MILES, _MINUTES = r"\s*(?:NM|nautical miles)\b|\s*해리", r"\s*(?:min(?:utes)?\b|분)"
-_AFTER = {
-    "relative": r"(?!\s*(?:deg|NM|min|kn|도|분))",
-    "alteration": r"(?!\s*(?:deg|NM|min|kn|도|분))",
-    "range": _MILES,
-    "cpa": _MILES,
-    "min_cpa": _MILES,
-    "tcpa": _MINUTES,
-    "ago": _MINUTES,
-    "start": _MINUTES,
-    "speed": r"\s*(?:kn|knots|노트)",
-    "others": r"\s*(?:other|ships?|척)",
-}
-"""Names of figures that a reason may use, each with what must follow it: a figure with a wrong unit is a wrong figure."""
-_OF_TARGET = frozenset({"relative", "range", "cpa", "tcpa", "ago"})
 
 
 def grade(row: Any, answer: str) -> Metrics:
@@ -39,13 +26,17 @@ def grade(row: Any, answer: str) -> Metrics:
     prompt, expected = row.messages[-2].content, row.messages[-1].content
     if row.meta["task"] == "question":
         return {"answer_exact": answer.strip() == expected, "answer_figures": _figures_equal(answer, expected)}
-    try:
-        given = json.loads(answer)
-        targets, option, reason = given["targets"], given["option"], given["reason"]
-    except (ValueError, KeyError, TypeError):
-        return {"valid_json": False, "role": 0.0, "encounter": 0.0, "rules_f1": 0.0, "turn_side": False, "option": False, "numbers": 0.0}
     wanted = json.loads(expected)
+    try:
+        return _graded(json.loads(answer), wanted, prompt)
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return {"valid_json": False, **dict.fromkeys(SHARES, 0.0), **dict.fromkeys(YES_NO, False)}
+
+
+def _graded(given: Any, wanted: Any, prompt: str) -> Metrics:
+    targets, option, reason = given["targets"], given["option"], given["reason"]
     rules = [_f1(targets[label]["rules"], target["rules"]) for label, target in wanted["targets"].items()]
+    rest = NAME.sub(" ", reason)
     return {
         "valid_json": True,
         "role": _share([targets[label]["role"] == target["role"] for label, target in wanted["targets"].items()]),
@@ -53,8 +44,10 @@ def grade(row: Any, answer: str) -> Metrics:
         "rules_f1": sum(rules) / len(rules) if rules else None,
         "turn_side": _side(prompt, option) == _side(prompt, wanted["option"]),
         "option": option == wanted["option"],
-        "allowed_option": _line(prompt, option).endswith(" ok") or not _line(prompt, wanted["option"]).endswith(" ok"),
-        "numbers": _supported(prompt, option, reason, [rule for target in targets.values() for rule in target["rules"]]),
+        "allowed_option": _line(prompt, option).endswith(" ok") if _line(prompt, wanted["option"]).endswith(" ok") else None,
+        "numbers": 0.0
+        if "{" in rest or "}" in rest
+        else _supported(prompt, option, reason, [rule for target in targets.values() for rule in target["rules"]]),
         "reason_subject": set(_LABEL.findall(reason)) == set(_LABEL.findall(wanted["reason"])),
         "needs_human": given["needs_human"] == wanted["needs_human"],
     }
@@ -94,27 +87,31 @@ def _supported(prompt: str, option: str, reason: str, rules: Sequence[str]) -> f
     labels = set(_LABEL.findall(reason))
     lines = prompt.split("\n")
     told = [line for line in lines if line.split()[0] in labels] + [_line(prompt, option), lines[0]]
-    known = {number for line in told for number in _NUMBER.findall(line)}
+    known = {number for line in told for number in _NUMBER.findall(_LABEL.sub(" ", line).partition(" ships ")[0])}
     ships = re.search(r"ships (\d+)", lines[0])
     known |= {str(int(ships.group(1)) - 1)} if ships else set()
     cited = {match.group() for rule in rules for match in [re.search(r"\d+", rule)] if match}
     hits = [(first or second) in cited for first, second in _RULE.findall(reason)]
-    hits += [_named_right(match, prompt) for match in _NAME.finditer(reason)]
-    bare = _LABEL.sub(" ", _RULE.sub(" ", _NAME.sub(" ", reason)))
+    hits += [_named_right(match, prompt) for match in NAME.finditer(reason)]
+    bare = _LABEL.sub(" ", _RULE.sub(" ", NAME.sub(" ", reason)))
     hits += [number in known for number in _NUMBER.findall(bare)]
     return _share(hits)
 
 
 def _named_right(name: re.Match[str], prompt: str) -> bool:
-    label, key = name.groups()
-    if key not in _AFTER or (label is not None) != (key in _OF_TARGET):
-        return False
-    shown = label is None or any(line.startswith(f"{label} ") for line in prompt.split("\n"))
-    return shown and re.match(_AFTER[key], name.string[name.end() :]) is not None
+    """Of a target that is shown, said of it, with its own word and unit; "ago" only of one that has passed."""
+    label = name.group("label")
+    line = next((line for line in prompt.split("\n") if line.startswith(f"{label} ")), "") if label else ""
+    passed = " tcpa -" in line
+    return (label is None or bool(line)) and not misused(name) and (name.group("name") != "ago" or passed)
 
 
 def _figures_equal(answer: str, expected: str) -> bool | None:
-    """Are the figures, by name or as a number, the expected ones in their order?"""
-    figure = re.compile(rf"{_NAME.pattern}|{_NUMBER.pattern}")
-    wanted = [match.group() for match in figure.finditer(expected)]
-    return [match.group() for match in figure.finditer(answer)] == wanted if wanted else None
+    """Are the names and the numbers the expected ones, in their order? Labels and rules are no figures."""
+    wanted = _figures(expected)
+    return _figures(answer) == wanted if any(wanted) else None
+
+
+def _figures(text: str) -> tuple[list[str], list[str]]:
+    bare = _LABEL.sub(" ", _RULE.sub(" ", NAME.sub(" ", text)))
+    return [match.group() for match in NAME.finditer(text)], _NUMBER.findall(bare)

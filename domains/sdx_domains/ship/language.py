@@ -284,14 +284,17 @@ def _told(target: Target, language: Language) -> dict[str, str]:
 
 def option_figures(option: ShipOption, language: Language) -> dict[str, str]:
     """Every figure that may be told of an option, by name, as printed. `alteration`: of course, with its side."""
+    side = _side(option.turn_deg, language)
+    alteration = _wording(language)["relative"]["side"].format(degrees=fmt_bearing(abs(option.turn_deg)), side=side)
+    shown = isfinite(option.attainable_cpa_nm) and option.attainable_cpa_nm <= CPA_SHOWN_NM
     return {
-        "alteration": relative(option.turn_deg, language),
+        **({"alteration": alteration} if _turns(option) else {}),
+        **({"min_cpa": fmt_cpa(option.attainable_cpa_nm)} if shown else {}),
         "turn": fmt_bearing(abs(option.turn_deg)),
-        "side": _side(option.turn_deg, language),
+        "side": side,
         "course": fmt_course(option.course_deg),
         "speed": fmt_speed(option.speed_kn),
         "start": _fixed(option.start_s / 60.0, 0),
-        "min_cpa": fmt_cpa(option.attainable_cpa_nm) if isfinite(option.attainable_cpa_nm) else "",
     }
 
 

@@ -51,8 +51,8 @@ class Report(BaseModel):
 
     @property
     def sound(self) -> bool:
-        """No row was dropped, none is too long, nothing leaks."""
-        return self.kept == self.read and not self.too_long and not self.leaks
+        """There are rows, none was dropped, none is too long, nothing leaks."""
+        return self.kept == self.read > 0 and not self.too_long and not self.leaks
 
 
 def text_of(row: Row) -> str:
@@ -83,7 +83,10 @@ def check(
     faults = list(gathered.faults)
     say(f"{gathered.read} rows read, {len(rows)} kept; looking for near-duplicates")
     pairs = near_pairs(rows, embed)
-    for first, second, alike in pairs:
+    closest: dict[int, Pair] = {}
+    for pair in pairs:
+        closest[pair[1]] = max(closest.get(pair[1], pair), pair, key=lambda one: one[2])
+    for first, second, alike in closest.values():
         problem = f"nearly the same as {places[first]} ({alike:.0%})"
         faults.append(
             Fault(places[second], "", shown(rows[second]["messages"][-1]["content"]), problem, "keep one of the two", drops=False)
@@ -114,7 +117,7 @@ def check(
         longest=max(lengths, default=0),
         max_length=max_length,
         too_long=len(too_long),
-        near_duplicates=len(pairs),
+        near_duplicates=len(closest),
         leaks=len(leaking),
     )
 

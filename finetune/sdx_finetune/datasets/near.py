@@ -37,7 +37,7 @@ def jaccard(a: set[str], b: set[str]) -> float:
 
 
 def near_by_words(texts: Sequence[str], threshold: float) -> Iterator[Pair]:
-    """Each text's closest earlier text, where that is at least `threshold` alike."""
+    """Every pair of texts that is at least `threshold` alike; of almost equal ones, the first stands for the others."""
     from rensa import RMinHash, RMinHashLSH
 
     sets = [shingles(text) for text in texts]
@@ -46,15 +46,11 @@ def near_by_words(texts: Sequence[str], threshold: float) -> Iterator[Pair]:
     sketches = RMinHash.from_token_sets(sets, num_perm=PERMUTATIONS, seed=SEED)
     bands = RMinHashLSH(threshold=threshold, num_perm=PERMUTATIONS, num_bands=BANDS)
     for number, sketch in enumerate(sketches):
-        best = max(((jaccard(set(sets[other]), set(sets[number])), other) for other in _few(bands.query(sketch))), default=(0.0, -1))
-        if best[0] >= threshold:
-            yield best[1], number, best[0]
-        if best[0] < SAME:
+        mine = set(sets[number])
+        likeness = [(other, jaccard(set(sets[other]), mine)) for other in sorted(bands.query(sketch))]
+        yield from ((other, number, alike) for other, alike in likeness if alike >= threshold)
+        if all(alike < SAME for _, alike in likeness):
             bands.insert(number, sketch)
-
-
-def _few(candidates: Sequence[int], most: int = 64) -> Sequence[int]:
-    return candidates if len(candidates) <= most else sorted(candidates)[:most]
 
 
 def near_by_meaning(texts: Sequence[str], embed: Embed, threshold: float) -> Iterator[Pair]:
@@ -101,18 +97,24 @@ class Neighbours:
         self.threshold = threshold
         self._bands = RMinHashLSH(threshold=threshold, num_perm=PERMUTATIONS, num_bands=BANDS)
         self._known: list[tuple[set[str], str]] = []
+        self._exact: dict[str, str] = {}
 
     def add(self, text: str, what: str) -> None:
         """Remember a text; `what` it is stands in the answers of near()."""
+        if text in self._exact:
+            return
         tokens = shingles(text)
+        self._exact[text] = what
         self._bands.insert(len(self._known), self._sketch(tokens))
         self._known.append((set(tokens), what))
 
     def near(self, text: str) -> str:
         """ "92 % like an example", or "" when nothing known is that near."""
+        if text in self._exact:
+            return f"100% like {self._exact[text]}"
         tokens = shingles(text)
         mine = set(tokens)
-        candidates = _few(self._bands.query(self._sketch(tokens)))
+        candidates = self._bands.query(self._sketch(tokens))
         alike, what = max(((jaccard(mine, self._known[n][0]), self._known[n][1]) for n in candidates), default=(0.0, ""))
         return f"{alike:.0%} like {what}" if alike >= self.threshold else ""
 

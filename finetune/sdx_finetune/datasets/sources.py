@@ -23,17 +23,18 @@ def read(path: Path, encoding: str = "utf-8-sig") -> Iterator[Found]:
     """Every record of a file. FileNotFoundError or ValueError, saying what to give, when there is none to read."""
     if not path.exists():
         raise FileNotFoundError(f"{path} does not exist; give a file ({', '.join(SUFFIXES)}) or a folder of a known layout")
-    if path.suffix not in SUFFIXES:
+    suffix = path.suffix.lower()
+    if suffix not in SUFFIXES:
         raise ValueError(f"{path}: files of type {path.suffix or 'none'!r} are not read; give one of {', '.join(SUFFIXES)}")
     if path.stat().st_size == 0:
         raise ValueError(f"{path} is empty (0 bytes); export it again")
-    if path.suffix in (".jsonl", ".ndjson"):
+    if suffix in (".jsonl", ".ndjson"):
         return _json_lines(path)
-    if path.suffix == ".json":
+    if suffix == ".json":
         return _json_list(path)
-    if path.suffix == ".parquet":
+    if suffix == ".parquet":
         return _parquet(path)
-    return table(path, "\t" if path.suffix == ".tsv" else ",", encoding)
+    return table(path, "\t" if suffix == ".tsv" else ",", encoding)
 
 
 def _json_lines(path: Path) -> Iterator[Found]:
@@ -69,7 +70,8 @@ def _json_list(path: Path) -> Iterator[Found]:
         )
         yield path.name, fault
         return
-    rows = held if isinstance(held, list) else held.get("data", [held]) if isinstance(held, dict) else [held]
+    within = held.get("data") if isinstance(held, dict) else None
+    rows = held if isinstance(held, list) else within if isinstance(within, list) else [held]
     for number, record in enumerate(rows):
         yield f"{path.name}[{number}]", record
 
@@ -78,15 +80,17 @@ SHOWN_BYTES = 40
 
 
 def table(path: Path, separator: str, encoding: str) -> Iterator[Found]:
-    """Rows of a table with a header. A row with too few or too many cells is a fault."""
+    """Rows of a table with a header. A row with too few or too many cells is a fault; so is an unclosed quote, which ends the table."""
+    began = 1
     try:
         with path.open(encoding=encoding, newline="") as file:
-            lines = csv.reader(file, delimiter=separator)
+            lines = csv.reader(file, delimiter=separator, strict=True)
             header = next(lines, [])
             if twice := sorted({name for name in header if header.count(name) > 1}):
                 raise ValueError(f"{path}: the columns {twice} stand there twice; give each its own name")
+            began = lines.line_num + 1
             for cells in lines:
-                place = f"{path.name}:{lines.line_num}"
+                place, began = f"{path.name}:{began}", lines.line_num + 1
                 if len(cells) == len(header):
                     yield place, dict(zip(header, cells, strict=True))
                 elif cells:
@@ -94,7 +98,15 @@ def table(path: Path, separator: str, encoding: str) -> Iterator[Found]:
                     yield place, Fault(place, "", shown(cells), problem, f"quote cells that hold {separator!r} or line breaks")
     except UnicodeDecodeError as error:
         found = error.object[max(0, error.start - 10) : error.start + 10]
-        yield path.name, Fault(path.name, "", shown(bytes(found)), f"not {encoding}", "save it as UTF-8, or give --encoding cp949")
+        place = f"{path.name}:{began}"
+        yield (
+            place,
+            Fault(place, "", shown(bytes(found)), f"not {encoding}, here or soon after", "save it as UTF-8, or give --encoding cp949"),
+        )
+    except csv.Error as error:
+        place = f"{path.name}:{began}"
+        fix = 'close the quote that begins in this row and write quotes inside a cell as ""; the rows after it were not read'
+        yield place, Fault(place, "", "", f"no table any more ({error})", fix)
 
 
 def _parquet(path: Path) -> Iterator[Found]:

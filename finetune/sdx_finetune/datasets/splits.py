@@ -49,19 +49,23 @@ def assign(groups: Sequence[str], shares: Mapping[str, float], seed: int) -> lis
         sizes[group] = sizes.get(group, 0) + 1
     if len(sizes) <= len(shares):
         raise ValueError(
-            f"{len(sizes)} groups cannot make {len(shares) + 1} splits: rows of one group stay together; "
-            "name what tells scenarios or patients apart in meta.group, or choose another key by --by"
+            f"{len(sizes)} groups cannot make {len(shares) + 1} splits: rows of one group, and near-duplicates, stay together; "
+            "name what tells scenarios or patients apart in meta.group, choose another key by --by, or bring more different rows"
         )
     ordered = sorted(sizes, key=lambda group: hashlib.sha256(f"{seed}:{group}".encode()).digest())
     split_of: dict[str, str] = {}
-    waiting = iter(ordered)
-    for name, share in shares.items():
-        wanted, got = share * len(groups), 0
-        while got == 0 or got + 0.5 < wanted:
-            group = next(waiting, None)
-            if group is None or len(ordered) - len(split_of) <= 1:
-                break
-            split_of[group], got = name, got + sizes[group]
+    # The largest group trains: as an evaluation it would leave too little.
+    largest = max(ordered, key=lambda group: sizes[group])
+    waiting = [group for group in ordered if group != largest]
+    got = dict.fromkeys(shares, 0)
+    for name in shares:
+        split_of[waiting[0]] = name
+        got[name] += sizes[waiting.pop(0)]
+    for group in waiting:
+        name = next((name for name, share in shares.items() if got[name] + sizes[group] / 2 <= share * len(groups)), None)
+        if name is not None:
+            split_of[group] = name
+            got[name] += sizes[group]
     return [split_of.get(group, TRAIN) for group in groups]
 
 

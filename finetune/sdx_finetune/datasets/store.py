@@ -9,6 +9,7 @@ import re
 import shutil
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -16,7 +17,6 @@ from uuid import uuid4
 import orjson
 from pydantic import BaseModel
 
-from sdx_domains.contract import digest
 from sdx_finetune.datasets.formats import Row
 
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
@@ -65,13 +65,22 @@ class Store:
         name = str(facts["name"])
         if not NAME.fullmatch(name):
             raise ValueError(f"{name!r} cannot name a data set; use small letters, digits, '.', '_' and '-', at most 64")
-        version = digest([[split, [row["key"] for row in part]] for split, part in rows.items()])[:12]
+        content = sha256()
+        for split, part in rows.items():
+            content.update(split.encode())
+            for row in part:
+                content.update(orjson.dumps(row, option=orjson.OPT_SORT_KEYS))
+        version = content.hexdigest()[:12]
         counts = {split: len(part) for split, part in rows.items()}
         made = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
         card = Card.model_validate({**facts, "version": version, "made": made, "rows": sum(counts.values()), "splits": counts})
         folder = self.home / name / version
         if not (folder / "card.json").exists():
             self._write(folder, rows, card)
+        elif self.card(f"{name}@{version}").model_copy(update={"made": made}) != card:
+            # The same rows under another licence or description: they stay, the card follows.
+            _replace(folder / "README.md", card_text(card))
+            _replace(folder / "card.json", card.model_dump_json(indent=1))
         self._point(name, version)
         return self.card(f"{name}@{version}")
 
@@ -93,9 +102,7 @@ class Store:
             raise
 
     def _point(self, name: str, version: str) -> None:
-        partial = self.home / name / f".latest.{uuid4().hex[:8]}"
-        partial.write_text(version, encoding="utf-8")
-        partial.replace(self.home / name / "latest")
+        _replace(self.home / name / "latest", version)
 
     def folder(self, name: str) -> Path:
         """Folder of "name" (its latest version) or "name@version". KeyError names what there is."""
@@ -134,6 +141,12 @@ class Store:
             with path.open("rb") as file:
                 for line in file:
                     yield split, orjson.loads(line)
+
+
+def _replace(path: Path, text: str) -> None:
+    partial = path.with_name(f".{path.name}.{uuid4().hex[:8]}")
+    partial.write_text(text, encoding="utf-8")
+    partial.replace(path)
 
 
 def card_text(card: Card) -> str:

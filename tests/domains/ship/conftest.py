@@ -110,3 +110,29 @@ def drawn_situations(draw: st.DrawFn) -> tuple[ShipPicture, tuple[ShipOption, ..
 def situations() -> st.SearchStrategy[tuple[ShipPicture, tuple[ShipOption, ...]]]:
     """Strategy of (picture, two options) over every encounter, role, stage and kind of option."""
     return drawn_situations()
+
+
+@pytest.fixture(scope="session")
+def small_case() -> tuple[ShipPicture, ShipOption]:
+    """One vessel crossing from starboard at 8.5 NM, CPA 0.12 NM, and a turn of 30 deg for it."""
+    target = {
+        "track_id": "csv:1", "label": "T1", "lat_deg": 35.1, "lon_deg": 129.1, "cog_deg": 270.0, "sog_kn": 12.0, "heading_deg": 270.0,
+        "age_s": 1.0, "range_nm": 8.485, "bearing_deg": 45.0, "rel_bearing_deg": 45.0, "aspect_deg": -45.0, "bearing_rate_deg_min": 0.0,
+        "range_rate_kn": -17.0, "cpa_nm": 0.12, "cpa_sigma_nm": 0.05, "tcpa_min": 30.0, "bcr_nm": None, "bct_min": None, "passes": "ahead",
+        "encounter": "crossing_give_way", "role": "give_way", "rules": ["R7", "R8", "R15", "R16"], "stage": 2, "risk": 0.9,
+    }  # fmt: skip
+    own = {"lat_deg": 35.0, "lon_deg": 129.0, "heading_deg": 0.0, "cog_deg": 0.0, "sog_kn": 12.0}
+    route = {
+        "waypoints": [[35.2, 129.0]],
+        "leg_course_deg": 0.0,
+        "course_to_steer_deg": 0.0,
+        "xte_m": 0.0,
+        "planned_sog_kn": 12.0,
+        "distance_nm": 12.0,
+    }
+    option = {
+        "id": "B", "label": "starboard 30", "setpoints": {"heading_deg": 30.0}, "course_deg": 30.0, "speed_kn": 12.0, "turn_deg": 30.0,
+        "duration_s": 600.0, "kind": "turn", "min_cpa_nm": 1.234, "by_target": [{"label": "T1", "min_cpa_nm": 1.234, "t_min": 24.0}],
+    }  # fmt: skip
+    picture = ShipPicture.model_validate({"t_s": 0.0, "own": own, "route": route, "targets": [target]})
+    return picture, ShipOption.model_validate(option)

@@ -111,22 +111,22 @@ def test_any_changed_number_is_caught(language: Language, situations: st.SearchS
         ("T1 at 8.5 NM with COG 270 deg", "T1 at 8.5 NM, 42 of something"),
     ],
 )
-def test_a_changed_word_or_number_is_caught(said: str, changed: str) -> None:
-    picture, option = small_case()
+def test_a_changed_word_or_number_is_caught(said: str, changed: str, small_case: tuple[ShipPicture, ShipOption]) -> None:
+    picture, option = small_case
     assert unsupported_numbers(said, picture, [option]) == []
     assert len(unsupported_numbers(changed, picture, [option])) == 1
 
 
-def test_a_figure_of_another_target_is_caught() -> None:
-    picture, option = small_case()
+def test_a_figure_of_another_target_is_caught(small_case: tuple[ShipPicture, ShipOption]) -> None:
+    picture, option = small_case
     other = picture.targets[0].model_copy(update={"label": "T2", "range_nm": 3.3, "cpa_nm": 1.5, "tcpa_min": 9.0})
     both = picture.model_copy(update={"targets": (*picture.targets, other)})
     assert unsupported_numbers("T2 is at 3.3 NM, CPA 1.50 NM in 9.0 min.", both, [option]) == []
     assert len(unsupported_numbers("T1 is at 3.3 NM, CPA 1.50 NM in 9.0 min.", both, [option])) == 3
 
 
-def test_the_complaint_says_what_is_true() -> None:
-    picture, option = small_case()
+def test_the_complaint_says_what_is_true(small_case: tuple[ShipPicture, ShipOption]) -> None:
+    picture, option = small_case
     assert unsupported_numbers("T1 passes with a CPA of 0.40 NM", picture, [option]) == [
         "0.40 NM CPA is not a figure of T1; nearest: 0.50, 0.12, 1.23"
     ]
@@ -134,30 +134,6 @@ def test_the_complaint_says_what_is_true() -> None:
 
 @relaxed
 @given(text=st.text(max_size=200))
-def test_any_text_is_read_without_error(text: str) -> None:
-    picture, option = small_case()
+def test_any_text_is_read_without_error(text: str, small_case: tuple[ShipPicture, ShipOption]) -> None:
+    picture, option = small_case
     assert isinstance(unsupported_numbers(text, picture, [option]), list)
-
-
-def small_case() -> tuple[ShipPicture, ShipOption]:
-    target = {
-        "track_id": "csv:1", "label": "T1", "lat_deg": 35.1, "lon_deg": 129.1, "cog_deg": 270.0, "sog_kn": 12.0, "heading_deg": 270.0,
-        "age_s": 1.0, "range_nm": 8.485, "bearing_deg": 45.0, "rel_bearing_deg": 45.0, "aspect_deg": -45.0, "bearing_rate_deg_min": 0.0,
-        "range_rate_kn": -17.0, "cpa_nm": 0.12, "cpa_sigma_nm": 0.05, "tcpa_min": 30.0, "bcr_nm": None, "bct_min": None, "passes": "ahead",
-        "encounter": "crossing_give_way", "role": "give_way", "rules": ["R7", "R8", "R15", "R16"], "stage": 2, "risk": 0.9,
-    }  # fmt: skip
-    own = {"lat_deg": 35.0, "lon_deg": 129.0, "heading_deg": 0.0, "cog_deg": 0.0, "sog_kn": 12.0}
-    route = {
-        "waypoints": [[35.2, 129.0]],
-        "leg_course_deg": 0.0,
-        "course_to_steer_deg": 0.0,
-        "xte_m": 0.0,
-        "planned_sog_kn": 12.0,
-        "distance_nm": 12.0,
-    }
-    option = {
-        "id": "B", "label": "starboard 30", "setpoints": {"heading_deg": 30.0}, "course_deg": 30.0, "speed_kn": 12.0, "turn_deg": 30.0,
-        "duration_s": 600.0, "kind": "turn", "min_cpa_nm": 1.234, "by_target": [{"label": "T1", "min_cpa_nm": 1.234, "t_min": 24.0}],
-    }  # fmt: skip
-    picture = ShipPicture.model_validate({"t_s": 0.0, "own": own, "route": route, "targets": [target]})
-    return picture, ShipOption.model_validate(option)

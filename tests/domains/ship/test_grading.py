@@ -43,6 +43,10 @@ def test_own_answers_follow_the_schema(sample) -> None:
         (lambda a: a | {"reason": a["reason"] + " CPA {min_cpa} min."}, "numbers"),
         (lambda a: a | {"reason": a["reason"] + " {rudder} deg."}, "numbers"),
         (lambda a: a | {"reason": a["reason"] + " {T1.min_cpa} NM."}, "numbers"),
+        (lambda a: a | {"reason": "T1 crosses, CPA {T1.range} NM."}, "numbers"),
+        (lambda a: a | {"reason": "T1 crosses, CPA {T2.cpa} NM."}, "numbers"),
+        (lambda a: a | {"reason": "T1 CPA {min_cpa} NM."}, "numbers"),
+        (lambda a: a | {"reason": "T1 CPA {T1.cpa NM."}, "numbers"),
         (lambda a: a | {"targets": {k: v | {"role": "r19", "rules": ["R9"]} for k, v in a["targets"].items()}}, "rules_f1"),
     ],
 )

@@ -15,11 +15,13 @@ SORRY: dict[Language, dict[str, str]] = {
         "nothing": "There is no picture of the situation yet.",
         "no_model": "No language model is running (started with --model none). The situation panel describes what is seen.",
         "failed": "The model did not answer: {error}",
+        "doubt": "Not so in the picture: {doubts}.",
     },
     "ko": {
         "nothing": "아직 상황 정보가 없습니다.",
         "no_model": "언어 모델이 실행되고 있지 않습니다(--model none). 상황 패널을 보십시오.",
         "failed": "모델이 답하지 않았습니다: {error}",
+        "doubt": "상황 정보와 다릅니다: {doubts}.",
     },
 }
 
@@ -47,7 +49,10 @@ def answer(store: BridgeStore, client: Talks | None, question: str) -> Iterator[
         messages = store.domain.question(picture, question[:LONGEST_QUESTION], language)
         for piece in client.stream(messages, max_tokens=MAX_TOKENS, deadline_s=DEADLINE_S):
             text += piece
-            shown = store.domain.told(picture, text)
+            shown = store.domain.told(picture, text, language, whole=False)
             yield shown
+        shown = store.domain.told(picture, text, language, whole=True)
+        doubts = store.domain.doubts(picture, shown)
+        yield f"{shown}\n\n{SORRY[language]['doubt'].format(doubts='; '.join(doubts))}" if doubts else shown
     except (ChatError, ValueError) as error:
         yield f"{shown}\n\n{SORRY[language]['failed'].format(error=error)}".strip()
