@@ -4,6 +4,7 @@ Cases are independent and run side by side in `workers` processes; with a model 
 its own, so that a result does not depend on what another case asked meanwhile.
 """
 
+import hashlib
 import json
 import logging
 import os
@@ -87,22 +88,33 @@ def _read_kept(run: SuiteRun, domain: Any) -> dict[int, tuple[Any, dict[str, Any
     """Cases of an earlier start of the same run. ValueError when the file is of another run."""
     assert run.kept is not None
     head = {
-        "suite": run.suite,
-        "seed": run.seed,
-        "model": run.model if run.with_model else "none",
-        "ablate": run.ablate,
-        "commit": commit(),
-    }
-    if not run.kept.exists():
-        run.kept.parent.mkdir(parents=True, exist_ok=True)
+        "suite": run.suite, "domain": run.domain, "seed": run.seed, "folder": str(run.folder.resolve()) if run.folder else None,
+        "model": _model_of(run), "ablate": run.ablate, "language": run.language, "commit": commit(),
+    }  # fmt: skip
+    run.kept.parent.mkdir(parents=True, exist_ok=True)
+    whole = run.kept.read_bytes() if run.kept.exists() else b""
+    end = whole.rfind(b"\n") + 1
+    if end == 0:
         run.kept.write_text(json.dumps(head) + "\n", encoding="utf-8")
-    # What follows the last line break was cut off by a kill.
-    first, *lines = run.kept.read_text(encoding="utf-8").split("\n")[:-1]
+        return {}
+    if end < len(whole):
+        os.truncate(run.kept, end)  # a kill cut the last line off
+    first, *lines = whole[:end].decode().splitlines()
     if json.loads(first) != head:
         raise ValueError(f"{run.kept} holds another run ({first}), this one is {json.dumps(head)}; give another file, or remove it")
-    run.kept.write_text("\n".join([first, *lines, ""]), encoding="utf-8")
     read = [json.loads(line) for line in lines]
     return {item["index"]: (domain.load_score(item["score"]), item["row"]) for item in read}
+
+
+def _model_of(run: SuiteRun) -> str:
+    """The name, and for weights on this machine their hash: a new edition under an old name is another model."""
+    if not run.with_model:
+        return "none"
+    from sdx_serving.llama_cpp import embedded_model_path
+
+    name = run.model or "embedded"
+    path = embedded_model_path() if name == "embedded" else Path(name)
+    return f"{name} sha256:{hashlib.sha256(path.read_bytes()).hexdigest()[:12]}" if path.is_file() else name
 
 
 def _keep(path: Path, index: int, score: Any, row: dict[str, Any]) -> None:

@@ -96,7 +96,7 @@ def _in_a_child(path: Path, batch_tokens: int, memory_mb: float | None) -> Measu
     """None when memory ran out, by an error or by the kernel's hand. RuntimeError for any other end."""
     command = [sys.executable, "-m", "sdx_finetune.dry_run", str(path), str(batch_tokens), str(memory_mb or 0)]
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)})
-    if done.returncode in (OUT_OF_MEMORY, -9):
+    if done.returncode in (OUT_OF_MEMORY, -9, -6):  # Python's word, the kernel's, the C++ library's
         return None
     if done.returncode != 0:
         raise RuntimeError(f"the dry run failed: {done.stderr.strip().splitlines()[-1] if done.stderr.strip() else done.returncode}")
@@ -162,7 +162,7 @@ def starting_recipe(name: str, dataset: str, rows: int, longest: int, minutes: f
     """A recipe for a stored data set, as YAML with a word on what to change. `longest`: its longest row, tokens."""
     length = min(4096, -(-longest // 32) * 32)
     held = {
-        "name": name,
+        "name": name.replace("_", "-"),
         "description": f"Trained on {dataset}.",
         "data": {"dataset": dataset},
         "tokenizer": {"vocab_size": 4096, "fit_rows": min(rows, 4000)},

@@ -95,7 +95,9 @@ class Pipeline:
         from sdx_finetune.tokenizer import fit_tokenizer
 
         folder, spec = self.work / "tokenizer", self.recipe.tokenizer
-        mark = digest([spec.model_dump(mode="json"), self.recipe.data.derive, [path.name for path in self.paths("train")]])
+        mark = digest(
+            [spec.model_dump(mode="json"), self.recipe.data.derive, self.recipe.data.dataset, [path.name for path in self.paths("train")]]
+        )
         if (folder / "made_from").exists() and (folder / "made_from").read_text() == mark:
             say("tokenizer is there")
             return
@@ -149,7 +151,7 @@ class Pipeline:
         tokenizer, spec = load_tokenizer(self.work / "tokenizer"), self.recipe.train
         vocabulary = (self.work / "tokenizer" / "tokenizer.json").read_text(encoding="utf-8")
         names = [path.name for split in ("train", "eval") for path in self.paths(split)]
-        mark = digest([vocabulary, spec.max_length, spec.loss_on, self.recipe.data.derive, names])
+        mark = digest([vocabulary, spec.max_length, spec.loss_on, self.recipe.data.derive, self.recipe.data.dataset, names])
         held: list[Row] = []
 
         def rows_of(split: Split) -> "TokenRows":

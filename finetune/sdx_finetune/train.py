@@ -73,7 +73,8 @@ class Run:
         """What a checkpoint must match to be continued: everything but how long, how often and how fast."""
         loose = {"max_minutes", "max_steps", "max_epochs", "threads", "compile", "checkpoint_minutes", "eval_rows", "precision"}
         fixed = self.recipe.train.model_dump(mode="json", exclude=loose)
-        return json.dumps([self.recipe.model.model_dump(mode="json"), fixed, len(self.tokenizer), len(self.train_rows)], sort_keys=True)
+        data = [self.recipe.data.dataset, len(self.tokenizer), len(self.train_rows)]
+        return json.dumps([self.recipe.model.model_dump(mode="json"), fixed, *data], sort_keys=True)
 
     def resume(self) -> bool:
         """Continue from the checkpoint if there is one.

@@ -39,6 +39,11 @@ class DeadlineExceeded(ChatError):
 class RequestRefused(ChatError):
     """The engine answered with an HTTP error: the request, the key or the model name is wrong."""
 
+    def __init__(self, message: str, status: int = 0) -> None:
+        super().__init__(message)
+        self.status = status
+        """HTTP status; 0 when the answer was not in the protocol."""
+
 
 @dataclass(frozen=True, slots=True)
 class Completion:
@@ -208,7 +213,7 @@ class OpenAIChat:
         return DeadlineExceeded(f"no answer from {self.base_url} within {deadline_s:.2f} s; the request was cancelled")
 
     def _refused(self, status: int, body: str) -> RequestRefused:
-        return RequestRefused(f"{self.base_url} refused the request with HTTP {status}: {body[:500]}")
+        return RequestRefused(f"{self.base_url} refused the request with HTTP {status}: {body[:500]}", status)
 
     async def _post(self, body: dict[str, Any]) -> dict[str, Any]:
         response = await self._http.post(f"{self.base_url}/chat/completions", json=body)

@@ -27,5 +27,13 @@ def test_what_was_kept_is_not_run_again(tmp_path: Path) -> None:
     again = run_suite(run, lambda number, total, row: done.append(row["case"]))
     assert done == [whole["cases"][2]["case"]] and without_times(again) == without_times(whole)
     assert run_suite(run, lambda number, total, row: done.append("again"))["cases"] == again["cases"] and "again" not in done
-    with pytest.raises(ValueError, match="holds another run"):
-        run_suite(replace(run, seed=1))
+    for other in (replace(run, seed=1), replace(run, language="ko"), replace(run, folder=tmp_path)):
+        with pytest.raises(ValueError, match="holds another run"):
+            run_suite(other)
+
+
+def test_a_file_whose_first_line_was_cut_off_is_begun_anew(tmp_path: Path) -> None:
+    kept = tmp_path / "imazu.jsonl"
+    kept.write_text('{"suite": "im')
+    assert len(run_suite(replace(RUN, count=1, kept=kept))["cases"]) == 1
+    assert kept.read_text().count("\n") == 2

@@ -37,7 +37,7 @@ class Acceptance:
             lambda: self._wrong_language(row),
             lambda: self._wrong_answer(answer),
             lambda: verify(answer) if verify else "",
-            lambda: self._domain(row) if self._domain else "",
+            lambda: self._domain_says(row),
             lambda: self._over_balance(row),
             lambda: self._known.near(text_of(row)),
         )
@@ -52,6 +52,14 @@ class Acceptance:
         self._known.add(text_of(row), "an accepted row")
         for key in self.spec.balance:
             self.counts[key, str(row["meta"].get(key))] += 1
+
+    def _domain_says(self, row: Row) -> Reason:
+        if self._domain is None:
+            return ""
+        try:
+            return self._domain(row)
+        except Exception as error:  # noqa: BLE001 - a user's check that stumbles over a row has not passed it
+            return f"{self.spec.checks.domain} failed on it: {type(error).__name__}: {error}"
 
     def _wrong_language(self, row: Row) -> Reason:
         asked = row["meta"].get("language")

@@ -1,6 +1,7 @@
 """What the teacher is asked, request by request: a function of the spec and a number alone, so that a resumed run asks the same."""
 
 import json
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -16,6 +17,7 @@ from sdx_finetune.augment.spec import AugmentSpec
 from sdx_finetune.datasets.formats import Row, parse
 from sdx_finetune.rows import load_function
 
+_FENCE = re.compile(r"^\s*```(?:json)?\s*|\s*```\s*$")
 SHARD, SHARD_SEEDS = 20, 1000
 """Situations made at once, and the seeds set aside for them: a resumed run makes at most one shard again."""
 
@@ -54,7 +56,7 @@ def _to_write(spec: AugmentSpec, examples: Sequence[Row], first: int) -> Iterato
         shots = choose_shots(examples, spec.shots, Random(f"{spec.seed}:{number}"))
         text = prompt_text(spec, language, shots)
         read = partial(_rows_in, system=system, language=language, number=number)
-        yield Request(number, [{"role": "user", "content": text}], _rows_schema(spec.per_request), temperature, read)
+        yield Request(number, [{"role": "user", "content": text}], _rows_schema(), temperature, read)
         number += 1
 
 
@@ -71,21 +73,22 @@ def prompt_text(spec: AugmentSpec, language: Language, shots: Sequence[Row]) -> 
         raise ValueError(f"{spec.prompt or shipped}: {error}; it may use task, language, shots and count") from error
 
 
-def _rows_schema(count: int) -> dict[str, Any]:
-    text = {"type": "string", "minLength": 1}
+def _rows_schema() -> dict[str, Any]:
+    # Servers differ in what they know of JSON schema: lengths and counts are checked when the answer is read.
+    text = {"type": "string"}
     row = {
         "type": "object",
         "properties": {"user": text, "assistant": text},
         "required": ["user", "assistant"],
         "additionalProperties": False,
     }
-    rows = {"type": "array", "items": row, "minItems": 1, "maxItems": count}
+    rows = {"type": "array", "items": row}
     return {"type": "object", "properties": {"rows": rows}, "required": ["rows"], "additionalProperties": False}
 
 
 def _rows_in(said: str, system: str, language: Language, number: int) -> list[tuple[Row | None, str]]:
     try:
-        given = json.loads(said)["rows"]
+        given = json.loads(_FENCE.sub("", said))["rows"]
         pairs = [(item["user"], item["assistant"]) for item in given]
     except (ValueError, KeyError, TypeError) as error:
         return [(None, f'the answer is no {{"rows": [{{"user", "assistant"}}]}} ({error!r}): {said[:80]!r}')]
@@ -104,6 +107,10 @@ def _to_answer(spec: AugmentSpec, first: int) -> Iterator[Request]:
     shard, skip = divmod(first, SHARD)
     while True:
         made: list[Situation] = list(make(SHARD, spec.seed + shard * SHARD_SEEDS))
+        if len(made) != SHARD:
+            raise ValueError(
+                f"{spec.situations}({SHARD}, {spec.seed + shard * SHARD_SEEDS}) gave {len(made)} situations; it must give {SHARD}"
+            )
         for place, situation in enumerate(made[skip:], skip):
             number = shard * SHARD + place
             temperature = spec.teacher.temperatures[number % len(spec.teacher.temperatures)]

@@ -1,13 +1,11 @@
 """Decisions by hand about made rows: review.jsonl in the work folder, a line each, written at once."""
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
-import orjson
-
-from sdx_finetune.datasets.formats import Row
+from sdx_finetune.augment.teacher import append, whole_lines
+from sdx_finetune.datasets.formats import Row, parse
 
 Decision = Literal["accept", "edit", "reject"]
 
@@ -18,15 +16,14 @@ def decide(work: Path, row: Row, verdict: Decision, answer: str = "") -> None:
         raise ValueError("an edited answer must not be empty; reject the row instead")
     turns = [*row["messages"][:-1], {"role": "assistant", "content": answer}]
     changed = {**row, "messages": turns, "meta": {**row["meta"], "edited": True}} if verdict == "edit" else None
-    with (work / "review.jsonl").open("ab") as file:
-        file.write(orjson.dumps({"key": row["key"], "verdict": verdict, "row": changed}) + b"\n")
-        file.flush()
-        os.fsync(file.fileno())
+    if changed is not None and (faults := parse(changed, "the edited row")[1]):
+        raise ValueError(f"{faults[0]}")
+    append(work / "review.jsonl", {"key": row["key"], "verdict": verdict, "row": changed})
 
 
 def reviews(work: Path) -> dict[str, Row | None]:
     """Key of a row that was edited -> its new form, of one that was rejected -> None; the last decision counts."""
-    last = {item["key"]: item for item in _lines(work / "review.jsonl")}
+    last = {item["key"]: item for item in whole_lines(work / "review.jsonl")}
     return {key: item["row"] for key, item in last.items() if item["verdict"] != "accept"}
 
 
@@ -35,22 +32,15 @@ def unreviewed(work: Path) -> list[Row]:
     journal = work / "journal.jsonl"
     if not journal.exists():
         raise FileNotFoundError(f"{work} holds no augmentation; give the folder that `sdx finetune augment` named")
-    done = {item["key"] for item in _lines(work / "review.jsonl")}
-    return [row for entry in _lines(journal) for row in entry["accepted"] if row["key"] not in done]
+    done = {item["key"] for item in whole_lines(work / "review.jsonl")}
+    return [row for entry in whole_lines(journal) for row in entry["accepted"] if row["key"] not in done]
 
 
 def rejected_rows(work: Path) -> Iterator[tuple[str, Row | None]]:
     """(reason, row) of what was not accepted; None where the answer held no row."""
-    for entry in _lines(work / "journal.jsonl"):
+    for entry in whole_lines(work / "journal.jsonl"):
         yield from ((item["reason"], item["row"]) for item in entry["rejected"])
 
 
 def last_answer(row: Row | None) -> str:
     return row["messages"][-1]["content"] if row else ""
-
-
-def _lines(path: Path) -> Iterator[dict]:
-    """Whole lines; one that a kill cut off is passed over."""
-    if path.exists():
-        for line in path.read_bytes().split(b"\n")[:-1]:
-            yield orjson.loads(line)

@@ -1,15 +1,14 @@
-"""Make rows until enough are accepted. Start at augment(). A kill loses the requests in flight, nothing else.
+"""Make rows until enough are accepted. Start at augment(). A kill loses what the teacher was still writing, nothing else.
 
-In the work folder: journal.jsonl (a line per request: its key, accepted and rejected rows with reasons, time and tokens),
+In the work folder: answers.jsonl (see teacher.py), journal.jsonl (a line per request: its key, accepted and rejected rows with reasons, time and tokens),
 run.json (what decides the rows), rows.jsonl and rejected.jsonl (written at the end from the journal).
 """
 
 import json
 import os
 import time
-from collections import Counter, deque
-from collections.abc import Callable, Generator, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections import Counter
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,11 +18,12 @@ import orjson
 from sdx_finetune.augment.accept import Acceptance
 from sdx_finetune.augment.requests import Request, requests
 from sdx_finetune.augment.review import reviews
-from sdx_finetune.augment.spec import PLANNER, AugmentSpec
+from sdx_finetune.augment.spec import AugmentSpec
+from sdx_finetune.augment.teacher import Said, Teacher, append, whole_lines
 from sdx_finetune.datasets.formats import Row
 from sdx_finetune.datasets.gather import gather, key_of
 from sdx_finetune.datasets.store import Store
-from sdx_serving.client import ChatClient, Completion, DeadlineExceeded
+from sdx_serving.client import ChatClient
 
 Say = Callable[[str], None]
 SAY_EVERY_S = 5.0
@@ -62,22 +62,11 @@ class WorkFolder:
             _write(mark, json.dumps({"id": spec.id, "spec": spec.model_dump(mode="json")}, ensure_ascii=False, indent=1).encode())
 
     def entries(self) -> Iterator[dict[str, Any]]:
-        """The journal's lines; one that a kill cut off is taken away first."""
-        if not self.journal.exists():
-            return
-        data = self.journal.read_bytes()
-        whole = data[: data.rfind(b"\n") + 1]
-        if len(whole) < len(data):
-            with self.journal.open("r+b") as file:
-                file.truncate(len(whole))
-        for line in whole.splitlines():
-            yield orjson.loads(line)
+        """The journal's lines."""
+        return whole_lines(self.journal)
 
     def add(self, entry: dict[str, Any]) -> None:
-        with self.journal.open("ab") as file:
-            file.write(orjson.dumps(entry) + b"\n")
-            file.flush()
-            os.fsync(file.fileno())
+        append(self.journal, entry)
 
     def finish(self, wanted: int) -> Path:
         """rows.jsonl and rejected.jsonl from the journal; hand-made decisions of review.jsonl count."""
@@ -104,20 +93,32 @@ def augment(spec: AugmentSpec, client: ChatClient | None, work: Path, say: Say) 
     if made.requests:
         say(f"goes on after {made.requests} requests with {len(made.accepted)} rows")
     started, told, before = time.monotonic(), time.monotonic(), made.tokens
-    asked = _answers(spec, client, requests(spec, examples, made.requests))
-    for request, said, seconds in asked:
-        if len(made.accepted) >= spec.rows or made.requests >= spec.request_limit:
-            asked.close()
-            break
-        entry = _judged(request, said, seconds, spec, acceptance)
+    asked = Teacher(spec, client, folder.path / "answers.jsonl").answers(requests(spec, examples, made.requests))
+    while not enough(made, spec):
+        request, said = next(asked)
+        entry = _judged(request, said, acceptance)
         folder.add(entry)
         _count(made, entry)
         if time.monotonic() - told >= SAY_EVERY_S:
             told = time.monotonic()
             say(progress(made, spec, told - started, made.tokens - before))
+    asked.close()
     if len(made.accepted) < spec.rows:
         say(f"gave up after {made.requests} requests: {len(made.accepted)} of {spec.rows} rows; most often: {_most(made.reasons)}")
     return made, folder.finish(spec.rows)
+
+
+def enough(made: Made, spec: AugmentSpec) -> bool:
+    """As many rows as wanted, or as many requests as allowed."""
+    return len(made.accepted) >= spec.rows or made.requests >= spec.request_limit
+
+
+def finished(spec: AugmentSpec, work: Path) -> bool:
+    """Nothing is left to ask: the rows only want to be written, with the decisions by hand."""
+    made = Made()
+    for entry in whole_lines(work / "journal.jsonl"):
+        _count(made, entry)
+    return enough(made, spec)
 
 
 def preview(spec: AugmentSpec, client: ChatClient | None, count: int, say: Say) -> tuple[list[Row], Made]:
@@ -125,10 +126,12 @@ def preview(spec: AugmentSpec, client: ChatClient | None, count: int, say: Say) 
     examples, unseen = _given(spec)
     acceptance, made = Acceptance(spec, examples, unseen), Made()
     started = time.monotonic()
-    for request, said, seconds in _answers(spec, client, requests(spec, examples, 0)):
-        _count(made, _judged(request, said, seconds, spec, acceptance))
+    asked = Teacher(spec, client, None).answers(requests(spec, examples, 0))
+    for request, said in asked:
+        _count(made, _judged(request, said, acceptance))
         if len(made.accepted) >= count or made.requests >= 4 * count:
             break
+    asked.close()
     share = len(made.accepted) / max(1, len(made.accepted) + made.rejected)
     if made.accepted:
         times = spec.rows / len(made.accepted)
@@ -162,55 +165,20 @@ def _given(spec: AugmentSpec) -> tuple[list[Row], list[Row]]:
     return examples, [row for name in spec.checks.apart_from for _, row in store.rows(name)]
 
 
-def _answers(
-    spec: AugmentSpec, client: ChatClient | None, asked: Iterator[Request]
-) -> Generator[tuple[Request, Completion | str, float], None, None]:
-    """Each request with the teacher's answer, in order, `concurrency` at a time. A str says why there is none."""
-    if client is None:
-        for request in asked:
-            yield request, Completion(request.own_answer, PLANNER), 0.0
-        return
-    teacher = spec.teacher
-
-    def ask(request: Request) -> tuple[Completion | str, float]:
-        began = time.monotonic()
-        try:
-            said: Completion | str = client.complete(
-                request.messages, request.schema, teacher.max_tokens, request.temperature, teacher.deadline_s
-            )
-        except DeadlineExceeded as error:
-            said = str(error)
-        return said, time.monotonic() - began
-
-    # Twice as many wait as run: a slow one at the head leaves no slot of the server empty.
-    waiting: deque[tuple[Request, Future[tuple[Completion | str, float]]]] = deque()
-    pool = ThreadPoolExecutor(teacher.concurrency, "sdx-teacher")
-    try:
-        for request in asked:
-            waiting.append((request, pool.submit(ask, request)))
-            if len(waiting) >= 2 * teacher.concurrency:
-                head, future = waiting.popleft()
-                yield head, *future.result()
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
-
-
-def _judged(request: Request, said: Completion | str, seconds: float, spec: AugmentSpec, acceptance: Acceptance) -> dict[str, Any]:
+def _judged(request: Request, said: Said, acceptance: Acceptance) -> dict[str, Any]:
     """The journal's line for one request."""
     accepted: list[Row] = []
     rejected: list[dict[str, Any]] = []
-    tokens, model = (said.prompt_tokens + said.completion_tokens, said.model) if isinstance(said, Completion) else (0, spec.teacher.model)
-    key = request.key(model, spec.teacher.max_tokens)
-    for row, reason in [(None, said)] if isinstance(said, str) else request.read(said.text):
+    for row, reason in [(None, said.failure)] if said.failure else request.read(said.text):
         if row is not None:
-            row["meta"] = {**row["meta"], "made_by": model, "made_key": key}
+            row["meta"] = {**row["meta"], "made_by": said.model, "made_key": said.asked}
             row["key"] = key_of(row)
             reason = acceptance.take(row, request.verify)
         if reason:
-            rejected.append({"reason": reason, "row": row, "made_key": key})
+            rejected.append({"reason": reason, "row": row, "made_key": said.asked})
         elif row is not None:
             accepted.append(row)
-    facts = {"number": request.number, "key": key, "seconds": round(seconds, 3), "tokens": tokens}
+    facts = {"number": request.number, "key": said.asked, "seconds": said.seconds, "tokens": said.tokens}
     return {**facts, "accepted": accepted, "rejected": rejected}
 
 

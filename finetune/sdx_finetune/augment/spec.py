@@ -1,5 +1,6 @@
 """What to make more rows of, who writes them, and what each must pass: one YAML file, closed schema."""
 
+from hashlib import sha256
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
@@ -92,19 +93,26 @@ class AugmentSpec(Closed):
             raise ValueError("give either examples (a file to write more of) or situations (of a domain, to be answered)")
         if self.examples is not None and self.teacher.model == PLANNER:
             raise ValueError("teacher.model: writing more of examples wants a model; give its address, e.g. http://127.0.0.1:8080/v1")
+        if loose := [name for name in self.checks.apart_from if "@" not in name]:
+            raise ValueError(f"checks.apart_from: {loose[0]!r} names no version; write NAME@VERSION, `sdx data show {loose[0]}` lists them")
         if self.examples is not None and not self.task.strip():
             raise ValueError("task: say in a sentence what the rows are for; the teacher reads it")
         return self
 
     @property
     def request_limit(self) -> int:
-        return self.most_requests or 10 * -(-self.rows // self.per_request)
+        return self.most_requests or 10 * -(-self.rows // (self.per_request if self.examples else 1))
 
     @property
     def id(self) -> str:
         """Hash of everything that decides which rows come out; not of how many are asked at once, nor of how many are wanted."""
-        loose = {"rows": True, "most_requests": True, "teacher": {"concurrency", "deadline_s", "api_key_env"}}
-        return digest(self.model_dump(mode="json", exclude=loose))
+        files = {"examples": self.examples, "prompt": self.prompt, "answer_schema": self.checks.answer_schema}
+        content = {name: sha256(path.read_bytes()).hexdigest() for name, path in files.items() if path is not None and path.is_file()}
+        loose = {
+            "rows": True, "most_requests": True, "teacher": {"concurrency", "deadline_s", "api_key_env"},
+            "examples": True, "prompt": True, "checks": {"answer_schema"},
+        }  # fmt: skip
+        return digest([self.model_dump(mode="json", exclude=loose), content])
 
     @classmethod
     def load(cls, path: Path) -> Self:
@@ -122,4 +130,8 @@ class AugmentSpec(Closed):
     def _beside(self, folder: Path) -> Self:
         whole = lambda path: folder / path if path is not None else None
         checks = self.checks.model_copy(update={"answer_schema": whole(self.checks.answer_schema)})
-        return self.model_copy(update={"examples": whole(self.examples), "prompt": whole(self.prompt), "checks": checks})
+        teacher = self.teacher
+        if teacher.model.endswith(".gguf"):
+            teacher = teacher.model_copy(update={"model": str(folder / teacher.model)})
+        changed = {"examples": whole(self.examples), "prompt": whole(self.prompt), "checks": checks, "teacher": teacher}
+        return self.model_copy(update=changed)

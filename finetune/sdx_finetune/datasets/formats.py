@@ -30,6 +30,7 @@ KNOWN_FIELDS = tuple(sorted({field for fields in LAYOUTS.values() for field in f
 MAPPED = ("system", "user", "assistant", "rejected", "image", "group")
 """What a column may be mapped to; `assistant` is needed, `group` names the scenario or patient."""
 _MARKER = re.compile(r"<\|(?:im_start|im_end|endoftext|begin_of_text|eot_id|start_header_id)\|>|</?s>|\[/?INST\]|<(?:start|end)_of_turn>")
+_SURROGATE = re.compile("[\ud800-\udfff]")
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 
 
@@ -127,10 +128,15 @@ def _completion(record: Record, row: Row) -> Row:
 def _preference(record: Record, row: Row) -> Row:
     chosen, rejected, prompt = record["chosen"], record["rejected"], record.get("prompt", [])
     if isinstance(chosen, list) and isinstance(rejected, list):
-        before = prompt if isinstance(prompt, list) else [{"role": "user", "content": _text(prompt, "prompt")}]
-        refused = [_turn(turn, number, row, ("role", "content"), "rejected") for number, turn in enumerate(rejected)]
+        before = prompt if isinstance(prompt, list) else [{"role": "user", "content": prompt}]
+        if chosen[: len(before)] == before:
+            before = []  # chosen holds the whole conversation
+        scratch: Row = {"images": []}
+        refused = [_turn(turn, number, scratch, ("role", "content"), "rejected") for number, turn in enumerate(rejected)]
+        if not refused or refused[-1]["role"] != "assistant":
+            raise _Unfit("rejected", rejected, "no answer of the assistant at its end", "end it with the answer that was not chosen")
         row = _chat({"messages": [*before, *chosen]}, row)
-        row["rejected"] = refused[-1]["content"] if refused else ""
+        row["rejected"] = refused[-1]["content"]
         return row
     if "prompt" not in record:
         raise _Unfit("prompt", None, "missing", "give the prompt that chosen and rejected answer, or write both as lists of turns")
@@ -230,16 +236,21 @@ def _check_chat(messages: list[dict[str, str]]) -> None:
             raise _Unfit(f"messages.{number}.role", role, "unknown role", f"write {meant}")
         if role == "system" and number:
             raise _Unfit(f"messages.{number}.role", role, "a system turn that is not the first", "move it to the beginning")
-        if not content.strip():
-            raise _Unfit(f"messages.{number}.content", content, "empty", "fill it in, or remove the row")
-        marker = _MARKER.search(content)
-        if marker:
-            raise _Unfit(f"messages.{number}.content", marker.group(), "a chat template's marker inside the text", "give the text alone")
+        _check_content(content, f"messages.{number}.content")
     if messages[-1]["role"] != "assistant":
         role = messages[-1]["role"]
         raise _Unfit(f"messages.{len(messages) - 1}.role", role, "the last turn is not the assistant's", "end with the answer to learn")
     if len(messages) == 1:
         raise _Unfit("messages", messages, "an answer without a question", "add the user's turn before it")
+
+
+def _check_content(content: str, field: str) -> None:
+    if not content.strip():
+        raise _Unfit(field, content, "empty", "fill it in, or remove the row")
+    if marker := _MARKER.search(content):
+        raise _Unfit(field, marker.group(), "a chat template's marker inside the text", "give the text alone")
+    if lone := _SURROGATE.search(content):
+        raise _Unfit(field, lone.group(), "half of a surrogate pair, which no file can hold", "remove it")
 
 
 def _check_images(row: Row) -> None:
@@ -250,6 +261,8 @@ def _check_images(row: Row) -> None:
 
 
 def _check_rejected(row: Row) -> None:
+    if "rejected" in row:
+        _check_content(row["rejected"], "rejected")
     if "rejected" in row and row["rejected"].strip() == row["messages"][-1]["content"].strip():
         raise _Unfit("rejected", row["rejected"], "the same as chosen", "there is no preference to learn: remove the row")
 

@@ -1,7 +1,7 @@
 """Files and folders of any known layout as checked rows. Start at gather()."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from itertools import chain
 from pathlib import Path
@@ -42,7 +42,9 @@ def gather(paths: Iterable[Path], mapping: Mapping[str, str] | None = None, enco
         folder = path.parent if path.is_file() else path
         for place, record in _records(path, mapping, encoding):
             out.read += 1
-            where = f"{path.name}/{place}" if several and path.is_dir() else place
+            where = f"{path}: {place}" if several else place
+            if several and isinstance(record, Fault):
+                record = replace(record, place=where)
             _take(out, where, record, mapping, folder, first_of)
     return out
 
@@ -98,12 +100,22 @@ def _records(path: Path, mapping: Mapping[str, str] | None, encoding: str) -> It
         scenes = tango.sds_folder(path)
         if scenes is not None:
             return scenes
-        files = sorted(file for file in path.iterdir() if file.suffix in SUFFIXES)
+        files = sorted(file for file in path.rglob("*") if file.suffix.lower() in SUFFIXES)
         if not files:
             raise ValueError(f"{path} holds no data of a known layout; give a file ({', '.join(SUFFIXES)}) or a folder of ship scenes")
-        return chain.from_iterable(_records(file, mapping, encoding) for file in files)
+        return chain.from_iterable(_named(file.relative_to(path), _records(file, mapping, encoding)) for file in files)
     found = read(path, encoding)
-    return found if mapping or path.suffix not in TABLES else _by_columns(found)
+    return found if mapping or path.suffix.lower() not in TABLES else _by_columns(found)
+
+
+def _named(file: Path, found: Iterator[Found]) -> Iterator[Found]:
+    """Places of a file inside a folder, with the sub-folder that it lies in."""
+    if file.parent == Path():
+        yield from found
+        return
+    for place, record in found:
+        at = f"{file.parent}/{place}"
+        yield at, replace(record, place=at) if isinstance(record, Fault) else record
 
 
 def _by_columns(found: Iterator[Found]) -> Iterator[Found]:
@@ -112,5 +124,5 @@ def _by_columns(found: Iterator[Found]) -> Iterator[Found]:
         if isinstance(record, Fault):
             yield place, record
             continue
-        columns, rest = tuple(record), chain([(place, record)], found)
-        yield from tango.farm_rows(rest) if tango.is_farm(columns) else tango.report_rows(rest) if tango.is_report(columns) else rest
+        rest = chain([(place, record)], found)
+        yield from tango.farm_rows(rest) if tango.is_farm(record) else tango.report_rows(rest) if tango.is_report(tuple(record)) else rest

@@ -54,8 +54,8 @@ CT_LABELS = (
 def sds_folder(folder: Path) -> Iterator[Found] | None:
     """Rows of an SDS folder, None if it is none. Layouts: frames with input.csv and output.csv; a folder per sample;
     flat csv/, png/ and answer folders; recorded sessions with samples/ (their answers are computed by the ship domain)."""
-    if any(folder.rglob("output.csv")):
-        return _frames(sorted(path.parent for path in folder.rglob("output.csv")))
+    if frames := sorted(path.parent for path in folder.rglob("output.csv") if (path.parent / "input.csv").exists()):
+        return _frames(frames)
     if any(folder.rglob("input_data.csv")):
         return _samples(sorted(path.parent for path in folder.rglob("input_data.csv")))
     if (folder / "csv").is_dir() and any((folder / name).is_dir() for name in FLAT_ANSWERS):
@@ -205,9 +205,10 @@ def _language(text: str) -> Language:
 # -- SDF: greenhouse actions
 
 
-def is_farm(columns: Sequence[str]) -> bool:
-    """Columns of SDF's prompt table (`q` with `a` or `a_w1`...) or of its merged minutes (`open_rate_ch1`...)."""
-    return ("q" in columns and ("a" in columns or "a_w1" in columns)) or any(name.startswith("open_rate_ch") for name in columns)
+def is_farm(record: Mapping[str, Any]) -> bool:
+    """A row of SDF's prompt table (`q` with `a` as a JSON object, or `a_w1`...) or of its merged minutes (`open_rate_ch1`...)."""
+    object_in_a = str(record.get("a") or "").lstrip().startswith("{")
+    return ("q" in record and ("a_w1" in record or object_in_a)) or any(name.startswith("open_rate_ch") for name in record)
 
 
 def farm_rows(found: Iterator[Found]) -> Iterator[Found]:
@@ -231,6 +232,8 @@ def _farm_answer(place: str, record: Mapping[str, Any]) -> dict[str, Any] | Faul
         openings = json.loads(given) if isinstance(given, str) else given
     except json.JSONDecodeError as error:
         return Fault(place, "a", shown(given), f"no JSON ({error.msg})", 'write {"w1": 0, ..., "w8": 100}')
+    if not isinstance(openings, Mapping):
+        return Fault(place, "a", shown(given), "no JSON object", 'write {"w1": 0, ..., "w8": 100}')
     return _farm_row(place, str(record["q"]), openings, "a")
 
 

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +17,12 @@ import yaml
 from sdx_finetune.augment.accept import Acceptance
 from sdx_finetune.augment.requests import requests
 from sdx_finetune.augment.review import decide, rejected_rows, unreviewed
-from sdx_finetune.augment.run import augment, preview
+from sdx_finetune.augment.run import augment, finished, preview
 from sdx_finetune.augment.shots import choose_shots
 from sdx_finetune.augment.spec import AugmentSpec, CheckSpec, ShotSpec
 from sdx_finetune.datasets.gather import gather
 from sdx_finetune.datasets.store import ALL, Store
-from sdx_serving.client import DeadlineExceeded, EngineUnavailable, Scripted
+from sdx_serving.client import DeadlineExceeded, EngineUnavailable, RequestRefused, Scripted
 
 WORDS = [f"word{n}" for n in range(500)]
 HERE = Path(__file__).parent
@@ -60,6 +61,11 @@ def rows_of(path: Path) -> list[dict[str, Any]]:
 
 
 def quiet(line: str) -> None: ...
+
+
+@pytest.fixture(autouse=True)
+def no_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sdx_finetune.augment.teacher.WAITS_S", (0.0, 0.0))
 
 
 def test_rows_are_made_from_shots_and_say_where_they_come_from(examples: Path, tmp_path: Path) -> None:
@@ -259,6 +265,7 @@ def test_a_template_that_asks_for_what_is_not_there_is_named(examples: Path, tmp
         ("rows: 3\nexamples: a.jsonl\nteacher: {model: 'http://x'}", "task: say in a sentence"),
         ("rows: 0\nsituations: a:b", "rows: .*greater than or equal to 1.*given: 0"),
         ("rows: 3\nsituations: a:b\nshots: {choose: class}", "shots.key goes with"),
+        ("rows: 3\nsituations: a:b\nchecks: {apart_from: [port]}", "names no version"),
         ("rows: 3\nsituations: a:b\nnaer: 1", "naer: Extra inputs"),
         ("rows: [", "not YAML"),
     ],
@@ -274,3 +281,64 @@ def test_paths_are_beside_the_file(tmp_path: Path) -> None:
     (tmp_path / "own.yaml").write_text("name: more\ntask: t\nrows: 3\nexamples: a.jsonl\nteacher: {model: embedded}\n")
     assert AugmentSpec.load(tmp_path / "own.yaml").examples == tmp_path / "a.jsonl"
     assert CheckSpec().near == 0.9
+
+
+def test_a_busy_server_is_asked_again_and_a_refused_request_is_passed_over(examples: Path, tmp_path: Path) -> None:
+    busy, too_long = RequestRefused("429", 429), RequestRefused("prompt too long", 400)
+    spec = spec_of(examples, rows=4, teacher={"model": "http://x/v1", "concurrency": 1})
+    _, path = augment(spec, Scripted(busy, too_long, EngineUnavailable("gone"), writes()), tmp_path / "work", quiet)
+    assert len(rows_of(path)) == 4 and [reason for reason, _ in rejected_rows(tmp_path / "work")] == ["prompt too long"]
+    with pytest.raises(RequestRefused):
+        augment(spec, Scripted(RequestRefused("no such key", 401)), tmp_path / "other", quiet)
+
+
+def test_an_answer_that_was_cut_off_is_told_so(examples: Path, tmp_path: Path) -> None:
+    class Cut(Scripted):
+        def complete(self, *asked: Any, **named: Any) -> Any:
+            return replace(super().complete(*asked, **named), finish_reason="length")
+
+    augment(spec_of(examples, most_requests=1), Cut(writes()), tmp_path / "work", quiet)
+    assert "cut off at teacher.max_tokens 800" in next(rejected_rows(tmp_path / "work"))[0]
+
+
+def test_answers_that_had_come_are_not_asked_for_again(examples: Path, tmp_path: Path) -> None:
+    spec = spec_of(examples, rows=40, teacher={"model": "http://x/v1", "concurrency": 4})
+    with pytest.raises(EngineUnavailable):
+        augment(spec, Scripted(*[writes()] * 12, EngineUnavailable("gone")), tmp_path / "work", quiet)
+    kept = (tmp_path / "work/answers.jsonl").read_text().count("\n")
+    teacher = Scripted(writes())
+    augment(spec, teacher, tmp_path / "work", quiet)
+    assert kept == 12 and len(teacher.asked) <= 20 - 12 + 8
+
+
+def test_a_finished_run_asks_nobody(examples: Path, tmp_path: Path) -> None:
+    augment(spec_of(examples), Scripted(writes()), tmp_path / "work", quiet)
+    assert finished(spec_of(examples), tmp_path / "work") and not finished(spec_of(examples, rows=9), tmp_path / "work")
+    gone = Scripted(EngineUnavailable("gone"))
+    augment(spec_of(examples), gone, tmp_path / "work", quiet)
+    assert not gone.asked
+
+
+def test_changed_examples_are_another_configuration(examples: Path, tmp_path: Path) -> None:
+    augment(spec_of(examples), Scripted(writes()), tmp_path / "work", quiet)
+    moved = examples.rename(tmp_path / "moved.jsonl")
+    augment(spec_of(moved), Scripted(writes()), tmp_path / "work", quiet)
+    moved.write_text(moved.read_text() + '\n{"prompt": "one more", "completion": "row"}')
+    with pytest.raises(ValueError, match="another configuration"):
+        augment(spec_of(moved), Scripted(writes()), tmp_path / "work", quiet)
+
+
+def test_a_decision_that_a_kill_cut_off_is_taken_away(examples: Path, tmp_path: Path) -> None:
+    work = tmp_path / "work"
+    augment(spec_of(examples), Scripted(writes()), work, quiet)
+    first, second, *_ = unreviewed(work)
+    decide(work, first, "reject")
+    with (work / "review.jsonl").open("a") as file:
+        file.write('{"key": "hal')
+    decide(work, second, "reject")
+    assert len(unreviewed(work)) == 6
+
+
+def test_a_check_of_the_users_own_that_fails_rejects_the_row(examples: Path, tmp_path: Path) -> None:
+    augment(spec_of(examples, most_requests=1, checks={"domain": "json:loads"}), Scripted(writes()), tmp_path / "work", quiet)
+    assert "json:loads failed on it" in next(rejected_rows(tmp_path / "work"))[0]

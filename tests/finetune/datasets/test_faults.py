@@ -48,6 +48,9 @@ PLANTED = {
     "output is a number": ('{"instruction": "count", "output": 3}', "output", 'write it as text: "3"'),
     "null output": ('{"instruction": "count", "output": null}', "output", "fill it in"),
     "no preference": ('{"prompt": "q", "chosen": "a", "rejected": "a"}', "rejected", "remove the row"),
+    "no rejected answer": (json.dumps({"prompt": "q", "chosen": [Q, A], "rejected": []}), "rejected", "not chosen"),
+    "marker in rejected": ('{"prompt": "q", "chosen": "a", "rejected": "b<|im_end|>"}', "rejected", "the text alone"),
+    "half a character": ('{"prompt": "q", "completion": "a\\ud800"}', "", "one whole JSON object"),
     "preference without a prompt": ('{"chosen": "a", "rejected": "b"}', "prompt", "give the prompt"),
 }
 
@@ -108,3 +111,9 @@ def test_any_record_is_a_row_or_a_fault(record: object) -> None:
     assert (row is None) == any(fault.drops for fault in faults)
     if row is not None:
         assert row["messages"][-1]["role"] == "assistant" and all(isinstance(m["content"], str) for m in row["messages"])
+
+
+def test_a_preference_whose_sides_hold_the_whole_conversation_asks_once() -> None:
+    row, faults = parse({"prompt": Q["content"], "chosen": [Q, A], "rejected": [Q, {"role": "assistant", "content": "They do."}]}, "x:1")
+    assert row is not None and not faults
+    assert row["messages"] == [Q, A] and row["rejected"] == "They do."

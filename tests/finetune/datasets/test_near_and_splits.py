@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from sdx_finetune.datasets.check import check
 from sdx_finetune.datasets.formats import parse
 from sdx_finetune.datasets.gather import Gathered
-from sdx_finetune.datasets.near import near_by_meaning, near_by_words
+from sdx_finetune.datasets.near import Neighbours, near_by_meaning, near_by_words
 from sdx_finetune.datasets.splits import assign, group_of, joined, leaks
 
 WORDS = [f"word{n}" for n in range(2000)]
@@ -82,7 +82,7 @@ def test_shares_that_leave_nothing_are_refused(shares: dict[str, float]) -> None
 
 
 def test_too_few_groups_say_what_to_do() -> None:
-    with pytest.raises(ValueError, match="rows of one group stay together"):
+    with pytest.raises(ValueError, match="rows of one group, and near-duplicates, stay together"):
         assign(["a"] * 10, {"eval": 0.1}, 0)
 
 
@@ -121,3 +121,27 @@ def test_a_scenario_on_both_sides_is_a_leak() -> None:
         Gathered(rows, [str(n) for n in range(6)], [], 6), None, 512, splits=["train", "train", "eval", "train", "train", "train"]
     )
     assert report.leaks == 1 and "the same group scenario=0" in report.faults[0].problem
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_one_large_group_trains_and_every_split_gets_one(seed: int) -> None:
+    split_of = assign(["a", "b", *["c"] * 98], {"eval": 0.5, "test": 0.3}, seed)
+    assert split_of[2:] == ["train"] * 98 and {split_of[0], split_of[1]} == {"eval", "test"}
+
+
+def test_what_is_near_to_two_joins_both() -> None:
+    words = [f"w{n}" for n in range(60)]
+    first, second, both = " ".join(words[:54]), " ".join(words[6:]), " ".join(words[2:58])
+    pairs = list(near_by_words([first, second, both], 0.8))
+    assert {(a, b) for a, b, _ in pairs} == {(0, 2), (1, 2)} and len(set(joined(["a", "b", "c"], pairs))) == 1
+
+
+def test_an_exact_copy_is_known_among_many_that_are_alike() -> None:
+    known = Neighbours(0.9)
+    rng = random.Random(2)
+    common = " ".join(rng.choices(WORDS, k=40))
+    for number in range(300):
+        known.add(f"{common} {number} {number + 1} {number + 2}", "an example")
+    known.add("something else entirely, kept apart from all of the others here", "a row that is kept apart")
+    assert known.near(f"{common} 250 251 252") == "100% like an example"
+    assert known.near("something else entirely, kept apart from all of the others here") == "100% like a row that is kept apart"

@@ -110,3 +110,32 @@ def test_images_become_whole_paths(tmp_path: Path) -> None:
     (tmp_path / "own.jsonl").write_text(json.dumps(row))
     found = gather([tmp_path / "own.jsonl"])
     assert found.rows[0]["images"] == [str(tmp_path / "a.png")] and found.rows[0]["messages"][0]["content"] == "<image>what?"
+
+
+def test_an_unclosed_quote_is_told_where_it_begins(tmp_path: Path) -> None:
+    lines = ["prompt,completion", "a,b", 'c,"d', *(f"q{n},a{n}" for n in range(50))]
+    (tmp_path / "log.csv").write_text("\n".join(lines))
+    found = gather([tmp_path / "log.csv"])
+    assert len(found.rows) == 1 and found.faults[0].place == "log.csv:3" and "close the quote" in found.faults[0].fix
+
+
+def test_files_in_folders_and_capital_suffixes_are_read_and_told_apart(tmp_path: Path) -> None:
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "A.JSONL").write_text('{"prompt": "a", "completion": "b"}\n')
+    (tmp_path / "sub/b.jsonl").write_text('{"prompt": "c", "completion": "d"}\n{"x": 1}\n')
+    found = gather([tmp_path])
+    assert len(found.rows) == 2 and [fault.place for fault in found.faults] == ["sub/b.jsonl:2"]
+    both = gather([tmp_path / "A.JSONL", tmp_path / "sub/b.jsonl"])
+    assert both.faults[0].place == f"{tmp_path / 'sub/b.jsonl'}: b.jsonl:2"
+
+
+def test_a_table_of_questions_and_answers_is_no_greenhouse(tmp_path: Path) -> None:
+    (tmp_path / "quiz.csv").write_text("q,a\nWhat is 2+2?,4\n")
+    found = gather([tmp_path / "quiz.csv"])
+    assert "map columns" in found.faults[0].fix
+    assert gather([tmp_path / "quiz.csv"], {"user": "q", "assistant": "a"}).rows[0]["messages"][1]["content"] == "4"
+
+
+def test_an_output_table_alone_is_no_ship_scene(tmp_path: Path) -> None:
+    (tmp_path / "output.csv").write_text("instruction,output\nsay hi,hi\n")
+    assert len(gather([tmp_path]).rows) == 1

@@ -82,3 +82,13 @@ def test_training_reads_a_stored_split(rows: list[dict], tmp_path: Path) -> None
 def test_a_recipe_names_one_source_and_its_version(fields: dict, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         DataSpec(**fields)
+
+
+def test_a_group_that_is_added_makes_a_version_and_a_licence_changes_the_card(rows: list[dict], tmp_path: Path) -> None:
+    store = Store(tmp_path / "home")
+    first = store.add({ALL: rows}, FACTS)
+    grouped = store.add({ALL: [row | {"meta": {"group": "g"}} for row in rows]}, FACTS)
+    assert grouped.version != first.version and next(store.rows("port"))[1]["meta"] == {"group": "g"}
+    again = store.add({ALL: rows}, FACTS | {"licence": "MIT"})
+    assert again.version == first.version and store.card("port").licence == "MIT"
+    assert "MIT" in (store.folder("port") / "README.md").read_text(encoding="utf-8")

@@ -112,22 +112,25 @@ def augment(
     sdx finetune augment own.yaml --as port-watch-more
     """
     from sdx_finetune.augment.run import augment as make
+    from sdx_finetune.augment.run import finished
     from sdx_finetune.augment.run import preview as look
     from sdx_finetune.augment.spec import AugmentSpec
+    from sdx_finetune.datasets.store import NAME
 
     plan = AugmentSpec.load(spec)
     folder = work or Path("runs") / plan.name
-    with _teacher(plan) as client:
+    if store and not NAME.fullmatch(store):
+        raise ValueError(f"--as {store!r} cannot name a data set; use small letters, digits, '.', '_' and '-'")
+    with nullcontext(None) if not preview and finished(plan, folder) else _teacher(plan) as client:
         if preview:
             rows, _ = look(plan, client, preview, _say)
             for row in rows:
                 print(json.dumps(row, ensure_ascii=False, indent=1))
             return
         made, path = make(plan, client, folder, _say)
-    print(
-        f"{path}: {min(len(made.accepted), plan.rows)} rows of {made.requests} requests, {made.rejected} rejected (rejected.jsonl says why)"
-    )
-    if store:
+    count = path.read_bytes().count(b"\n")
+    print(f"{path}: {count} rows of {made.requests} requests, {made.rejected} rejected (rejected.jsonl says why)")
+    if store and count:
         _keep(store, path, plan)
     raise typer.Exit(0 if len(made.accepted) >= plan.rows else 1)
 
@@ -152,14 +155,16 @@ def review(
         print(f"\n{number}/{len(waiting)}")
         for message in row["messages"]:
             print(f"[{message['role']}] {message['content']}")
-        said = typer.prompt("a accept, e edit the answer, r reject, q quit", default="a").strip().lower()
+        said = ""
+        while said not in ("a", "e", "r", "q"):
+            said = typer.prompt("a accept, e edit the answer, r reject, q quit").strip().lower()[:1]
         if said == "q":
             break
-        if said == "e":
-            edited = typer.edit(last_answer(row))
-            decide(work, row, "edit", (edited or last_answer(row)).strip())
+        edited = (typer.edit(last_answer(row)) or "").strip() if said == "e" else ""
+        if said == "e" and edited in ("", last_answer(row)):
+            print("nothing was changed; the row waits")
         else:
-            decide(work, row, "reject" if said == "r" else "accept")
+            decide(work, row, "edit" if edited else "reject" if said == "r" else "accept", edited)
     print(f"{len(unreviewed(work))} rows wait; run `sdx finetune augment` again to write rows.jsonl with your decisions")
 
 
