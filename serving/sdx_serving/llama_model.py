@@ -230,11 +230,17 @@ def until_stop(pieces: Iterator[str], stops: tuple[str, ...], told: Answer) -> I
     for piece in pieces:
         held += piece
         found = [at for stop in stops if (at := held.find(stop)) >= 0]
-        if found:
-            told.finish_reason = "stop"
-            yield held[: min(found)]
-            return
-        if len(held) > keep:
+        if found and not _may_begin_earlier(held, min(found), stops):
+            break
+        if not found and len(held) > keep:
             yield held[: len(held) - keep]
             held = held[len(held) - keep :]
-    yield held
+    found = [at for stop in stops if (at := held.find(stop)) >= 0]
+    if found:
+        told.finish_reason = "stop"
+    yield held[: min(found, default=len(held))]
+
+
+def _may_begin_earlier(held: str, found: int, stops: tuple[str, ...]) -> bool:
+    """Is what stands before the stop that was found the beginning of another, whose end has not come?"""
+    return any(stop.startswith(held[at:]) for at in range(found) for stop in stops)

@@ -16,7 +16,6 @@ from sdx_finetune.datasets.faults import Fault, shown
 SUFFIXES = (".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".parquet")
 Found = tuple[str, Any | Fault]
 """(place, record) or (place, the fault that stands for it)."""
-csv.field_size_limit(1 << 26)
 
 
 def read(path: Path, encoding: str = "utf-8-sig") -> Iterator[Found]:
