@@ -288,7 +288,8 @@ def option_figures(option: ShipOption, language: Language) -> dict[str, str]:
     alteration = _wording(language)["relative"]["side"].format(degrees=fmt_bearing(abs(option.turn_deg)), side=side)
     shown = isfinite(option.attainable_cpa_nm) and option.attainable_cpa_nm <= CPA_SHOWN_NM
     return {
-        **({"alteration": alteration} if _turns(option) else {}),
+        # A turn that is not made has no figure; a return to the route may be one of 0 deg.
+        **({"alteration": alteration} if _turns(option) or option.kind == "resume" else {}),
         **({"min_cpa": fmt_cpa(option.attainable_cpa_nm)} if shown else {}),
         "turn": fmt_bearing(abs(option.turn_deg)),
         "side": side,
