@@ -4,10 +4,11 @@ from pathlib import Path
 import pytest
 import yaml
 
+from sdx_finetune.datasets.store import Store
 from sdx_finetune.evaluate import LocalAnswerer, evaluate
 from sdx_finetune.recipe import Recipe
 from sdx_finetune.rows import Row, read_rows
-from sdx_finetune.run import main
+from sdx_finetune.run import Pipeline, main
 
 
 @pytest.fixture(scope="module")
@@ -71,3 +72,29 @@ def test_a_failed_parity_ends_with_an_error(recipe: Recipe, tmp_path: Path, caps
     path.write_text(yaml.safe_dump(raw), encoding="utf-8")
     assert main([str(path), "--work", str(tmp_path / "work")]) == 2
     assert "parity failed for toy-F32.gguf" in capsys.readouterr().err
+
+
+def test_a_stored_data_set_is_trained_from_and_another_version_is_not_mixed_in(
+    recipe: Recipe, toy: list[Row], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SDX_DATASETS", str(tmp_path / "home"))
+    facts = {"name": "toy", "sources": [], "licence": "", "description": "", "dropped": 0, "tokens": 0, "tokenizer": "", "languages": {}, "groups": 1}  # fmt: skip
+    rows = [{"key": row.key, "messages": row.turns(), "images": [], "meta": row.meta} for row in toy]
+    versions = [Store().add({"train": rows[:cut], "eval": rows[cut:]}, facts).version for cut in (150, 160)]
+    said = []
+    for version in versions:
+        held = recipe.model_dump(mode="json") | {"data": {"dataset": f"toy@{version}"}}
+        held["train"] |= {"max_steps": 2}
+        path = tmp_path / "own.yaml"
+        path.write_text(yaml.safe_dump(held))
+        work = Pipeline(Recipe.load(path), path, tmp_path / "work")
+        for stage in ("data", "tokenizer"):
+            work.stage(stage)
+        said.append((tmp_path / "work/tokenizer/made_from").read_text())
+        if version == versions[0]:
+            work.stage("train")
+            assert json.loads((tmp_path / "work/run.json").read_text())["steps"] == 2
+        else:
+            with pytest.raises(ValueError, match="made with another recipe or other data"):
+                work.stage("train")
+    assert said[0] != said[1]
