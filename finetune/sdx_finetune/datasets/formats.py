@@ -49,14 +49,38 @@ def layout_of(record: Record) -> str | None:
 
 def parse(record: object, place: str, mapping: Mapping[str, str] | None = None) -> tuple[Row | None, list[Fault]]:
     """The row, or None with the faults that drop it; warnings come with a row. `mapping`: target (see MAPPED) -> column."""
+    row: Row = {"messages": []}
     try:
         row = _row(record, mapping)
         _check_chat(row["messages"])
         _check_images(row)
         _check_rejected(row)
     except _Unfit as unfit:
-        return None, [Fault(place, unfit.field, shown(unfit.value), unfit.problem, unfit.fix)]
-    return row, [Fault(place, field, shown(value), problem, fix, drops=False) for field, value, problem, fix in _doubts(row)]
+        field = _own_name(unfit.field, record, mapping, row["messages"])
+        return None, [Fault(place, field, shown(unfit.value), unfit.problem, unfit.fix)]
+    doubts = [(_own_name(field, record, mapping, row["messages"]), *rest) for field, *rest in _doubts(row)]
+    return row, [Fault(place, field, shown(value), problem, fix, drops=False) for field, value, problem, fix in doubts]
+
+
+_OWN_NAMES = {
+    "instruction": {"system": "system", "user": "instruction", "assistant": "output"},
+    "completion": {"system": "system", "user": "prompt", "assistant": "completion"},
+    "preference": {"system": "system", "user": "prompt", "assistant": "chosen"},
+}
+
+
+def _own_name(field: str, record: object, mapping: Mapping[str, str] | None, messages: list[dict[str, str]]) -> str:
+    """The record's own name of a field of the row: "conversations.1.from" for "messages.1.role", "output" for an answer."""
+    match = re.fullmatch(r"messages\.(\d+)\.(role|content)", field)
+    if match is None or not isinstance(record, Mapping) or int(match.group(1)) >= len(messages):
+        return field
+    layout, role = layout_of(record), messages[int(match.group(1))]["role"]
+    if mapping:
+        return mapping.get(role, field)
+    if layout == "sharegpt":
+        return f"conversations.{match.group(1)}.{'from' if match.group(2) == 'role' else 'value'}"
+    plain = layout in _OWN_NAMES and not any(isinstance(record[name], list) for name in LAYOUTS[layout])
+    return _OWN_NAMES[layout].get(role, field) if layout is not None and plain else field
 
 
 def _row(record: object, mapping: Mapping[str, str] | None) -> Row:

@@ -45,6 +45,12 @@ PLANTED = {
     ),
     "image without a mark": (json.dumps({"messages": [Q, A], "images": ["no.png"]}), "images", "once for each image"),
     "unknown part": (turns({"role": "user", "content": [{"type": "audio"}]}, A), "messages.0.content.0", '"type": "text"'),
+    "ShareGPT role": (
+        '{"conversations": [{"from": "humn", "value": "q"}, {"from": "gpt", "value": "a"}]}',
+        "conversations.0.from",
+        "write human",
+    ),
+    "marker in output": ('{"instruction": "say", "output": "hi<|im_end|>"}', "output", "the text alone"),
     "output is a number": ('{"instruction": "count", "output": 3}', "output", 'write it as text: "3"'),
     "null output": ('{"instruction": "count", "output": null}', "output", "fill it in"),
     "no preference": ('{"prompt": "q", "chosen": "a", "rejected": "a"}', "rejected", "remove the row"),
