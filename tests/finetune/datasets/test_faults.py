@@ -48,7 +48,7 @@ PLANTED = {
     "ShareGPT role": (
         '{"conversations": [{"from": "humn", "value": "q"}, {"from": "gpt", "value": "a"}]}',
         "conversations.0.from",
-        "write human",
+        "write system, user, assistant",
     ),
     "marker in output": ('{"instruction": "say", "output": "hi<|im_end|>"}', "output", "the text alone"),
     "output is a number": ('{"instruction": "count", "output": 3}', "output", 'write it as text: "3"'),
