@@ -12,12 +12,14 @@ from typing import Literal
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast
 
+from sdx_finetune.datasets.vocabulary import TURN_END, TURN_START
 from sdx_finetune.recipe import TokenizerSpec
 from sdx_finetune.rows import Row
 
 # The split of Qwen2's tokenizer.json, which llama.cpp calls LLAMA_VOCAB_PRE_TYPE_QWEN2.
 QWEN2_SPLIT = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
-END_OF_TEXT, TURN_START, TURN_END = SPECIALS = ("<|endoftext|>", "<|im_start|>", "<|im_end|>")
+END_OF_TEXT = "<|endoftext|>"
+SPECIALS = (END_OF_TEXT, TURN_START, TURN_END)
 CHAT_TEMPLATE = (
     "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\\n' + message['content'] + '<|im_end|>' + '\\n' }}{% endfor %}"
     "{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}"
@@ -66,12 +68,6 @@ def load_tokenizer(folder: Path) -> PreTrainedTokenizerFast:
     if not (folder / "tokenizer.json").exists():
         raise FileNotFoundError(f"{folder / 'tokenizer.json'} is missing: run the stage `tokenizer` first")
     return PreTrainedTokenizerFast.from_pretrained(folder)
-
-
-def render(turns: list[dict[str, str]], to_answer: bool) -> str:
-    """The chat as the template writes it; `to_answer` opens the assistant's turn."""
-    text = "".join(f"{TURN_START}{turn['role']}\n{turn['content']}{TURN_END}\n" for turn in turns)
-    return text + f"{TURN_START}assistant\n" if to_answer else text
 
 
 def encode_row(tokenizer: PreTrainedTokenizerFast, row: Row, loss_on: Literal["last", "all"]) -> Encoded:

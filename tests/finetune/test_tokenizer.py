@@ -5,8 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sdx_finetune.datasets.vocabulary import TURN_END, chatml
 from sdx_finetune.rows import Row, check_row
-from sdx_finetune.tokenizer import TURN_END, encode_row, load_tokenizer, render
+from sdx_finetune.tokenizer import encode_row, load_tokenizer
 
 
 def ids(tokenizer: Any, text: str) -> list[int]:
@@ -31,13 +32,13 @@ def test_digits_are_single_and_markers_are_one_token(tokenizer: Any) -> None:
 @pytest.mark.parametrize("to_answer", [True, False])
 def test_the_template_writes_what_training_sees(tokenizer: Any, toy: list[Row], to_answer: bool) -> None:
     turns = toy[0].turns()
-    assert tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=to_answer) == render(turns, to_answer)
+    assert tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=to_answer) == chatml(turns, to_answer)
 
 
 def test_the_prompt_is_tokenised_as_serving_will(tokenizer: Any, toy: list[Row]) -> None:
     for row in toy[:20]:
         encoded = encode_row(tokenizer, row, "last")
-        prompt = ids(tokenizer, render(row.turns()[:-1], to_answer=True))
+        prompt = ids(tokenizer, chatml(row.turns()[:-1], to_answer=True))
         assert encoded.ids[: len(prompt)] == prompt
         assert encoded.learnt == [False] * len(prompt) + [True] * (len(encoded.ids) - len(prompt))
         assert (

@@ -15,6 +15,8 @@ from sdx_domains.ship.picture import ShipOption, ShipPicture
 
 NAME = re.compile(r"\{(?:(?P<label>T\d+)\.)?(?P<name>\w+)\}")
 LABEL = re.compile(r"(?<![A-Za-z0-9{])T\d+(?!\d)")
+UNIT_CHARS = 8
+"""So far after a name its unit may still be arriving."""
 _UNFINISHED = re.compile(r"\{[\w.]*$")
 _MILES, _MINUTES, _KNOTS = (
     r"\s*(?:NM(?![A-Za-z])(?!\s*CPA)|해리)",
@@ -106,11 +108,7 @@ def fill_so_far(text: str, picture: ShipPicture, language: Language | None = Non
     return fill(held, picture, language=language)
 
 
-UNIT_CHARS = 8
-"""So far after a name its unit may still be arriving."""
-
-
 def _names(picture: ShipPicture, known: dict[str, str]) -> list[str]:
     labels = [target.label for target in picture.targets]
-    of_target = [f"{{{labels[0]}.{name}}}" for name in target_figures(picture.targets[0], "en")] if labels else []
-    return [f"{{{name}}}" for name in known] + of_target
+    of_target = [f"{{{labels[0]}.{name}}}" for name in target_figures(picture.targets[0], "en") if name in USES] if labels else []
+    return [f"{{{name}}}" for name in known if name in USES] + of_target

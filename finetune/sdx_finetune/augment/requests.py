@@ -98,6 +98,10 @@ def _rows_in(said: str, system: str, language: Language, number: int) -> list[tu
 def _row(system: str, user: object, answer: object, meta: dict[str, Any]) -> tuple[Row | None, str]:
     before = [{"role": "system", "content": system}] if system else []
     turns = [*before, {"role": "user", "content": user}, {"role": "assistant", "content": answer}]
+    return _parsed(turns, meta)
+
+
+def _parsed(turns: list[dict[str, Any]], meta: Mapping[str, Any]) -> tuple[Row | None, str]:
     row, faults = parse({"messages": turns, "meta": meta}, "made")
     return (row, "") if row is not None else (None, f"{faults[0].field}: {faults[0].problem}")
 
@@ -114,11 +118,10 @@ def _to_answer(spec: AugmentSpec, first: int) -> Iterator[Request]:
         for place, situation in enumerate(made[skip:], skip):
             number = shard * SHARD + place
             temperature = spec.teacher.temperatures[number % len(spec.teacher.temperatures)]
-            read = lambda said, situation=situation: [_answered(situation, said)]
+            read = partial(_answered, situation)
             yield Request(number, situation.messages, situation.schema, temperature, read, situation.verify, situation.answer)
         shard, skip = shard + 1, 0
 
 
-def _answered(situation: Situation, said: str) -> tuple[Row | None, str]:
-    row, faults = parse({"messages": [*situation.messages, {"role": "assistant", "content": said.strip()}], "meta": situation.meta}, "made")
-    return (row, "") if row is not None else (None, f"{faults[0].field}: {faults[0].problem}")
+def _answered(situation: Situation, said: str) -> list[tuple[Row | None, str]]:
+    return [_parsed([*situation.messages, {"role": "assistant", "content": said.strip()}], situation.meta)]

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
-from sdx_finetune.augment.teacher import append, whole_lines
 from sdx_finetune.datasets.formats import Row, parse
+from sdx_finetune.journal import append, whole_lines
 
 Decision = Literal["accept", "edit", "reject"]
 

@@ -1,11 +1,10 @@
 """Make rows until enough are accepted. Start at augment(). A kill loses what the teacher was still writing, nothing else.
 
-In the work folder: answers.jsonl (see teacher.py), journal.jsonl (a line per request: its key, accepted and rejected rows with reasons, time and tokens),
-run.json (what decides the rows), rows.jsonl and rejected.jsonl (written at the end from the journal).
+In the work folder: answers.jsonl (see teacher.py), journal.jsonl (a line per request: its key, accepted and rejected rows with
+reasons, time and tokens), run.json (what decides the rows), rows.jsonl and rejected.jsonl (written at the end from the journal).
 """
 
 import json
-import os
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -19,10 +18,11 @@ from sdx_finetune.augment.accept import Acceptance
 from sdx_finetune.augment.requests import Request, requests
 from sdx_finetune.augment.review import reviews
 from sdx_finetune.augment.spec import AugmentSpec
-from sdx_finetune.augment.teacher import Said, Teacher, append, whole_lines
+from sdx_finetune.augment.teacher import Said, Teacher
 from sdx_finetune.datasets.formats import Row
 from sdx_finetune.datasets.gather import gather, key_of
 from sdx_finetune.datasets.store import Store
+from sdx_finetune.journal import append, whole_lines, write_whole
 from sdx_serving.client import ChatClient
 
 Say = Callable[[str], None]
@@ -37,8 +37,6 @@ class Made:
     accepted: list[Row] = field(default_factory=list)
     reasons: Counter[str] = field(default_factory=Counter[str])
     tokens: int = 0
-    seconds: float = 0.0
-    """Of the requests, added up."""
 
     @property
     def rejected(self) -> int:
@@ -59,7 +57,7 @@ class WorkFolder:
                     f"{path} holds rows of another configuration ({there}, now {spec.id}); give another --work to fork, or undo the change"
                 )
         else:
-            _write(mark, json.dumps({"id": spec.id, "spec": spec.model_dump(mode="json")}, ensure_ascii=False, indent=1).encode())
+            write_whole(mark, json.dumps({"id": spec.id, "spec": spec.model_dump(mode="json")}, ensure_ascii=False, indent=1).encode())
 
     def entries(self) -> Iterator[dict[str, Any]]:
         """The journal's lines."""
@@ -76,8 +74,8 @@ class WorkFolder:
             rejected += entry["rejected"]
         reviewed = reviews(self.path)
         final = [reviewed.get(row["key"], row) for row in accepted[:wanted]]
-        _write(self.path / "rejected.jsonl", b"".join(orjson.dumps(item) + b"\n" for item in rejected))
-        _write(self.path / "rows.jsonl", b"".join(orjson.dumps(row) + b"\n" for row in final if row is not None))
+        write_whole(self.path / "rejected.jsonl", b"".join(orjson.dumps(item) + b"\n" for item in rejected))
+        write_whole(self.path / "rows.jsonl", b"".join(orjson.dumps(row) + b"\n" for row in final if row is not None))
         return self.path / "rows.jsonl"
 
 
@@ -187,7 +185,6 @@ def _count(made: Made, entry: dict[str, Any]) -> None:
     made.accepted += entry["accepted"]
     made.reasons.update(kind_of(item["reason"]) for item in entry["rejected"])
     made.tokens += entry["tokens"]
-    made.seconds += entry["seconds"]
 
 
 def kind_of(reason: str) -> str:
@@ -197,12 +194,3 @@ def kind_of(reason: str) -> str:
 
 def _most(reasons: Counter[str]) -> str:
     return "; ".join(f"{count} x {reason}" for reason, count in reasons.most_common(3)) or "nothing was rejected"
-
-
-def _write(path: Path, data: bytes) -> None:
-    partial = path.with_suffix(".partial")
-    with partial.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)

@@ -4,7 +4,6 @@ In the work folder: answers.jsonl, a line per answer as it comes, so that a kill
 the teacher. A server that is busy or gone for a while is asked again; one request that it refuses does not end the run.
 """
 
-import os
 import time
 from collections import deque
 from collections.abc import Generator, Iterator
@@ -13,10 +12,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from threading import Lock
 
-import orjson
-
 from sdx_finetune.augment.requests import Request
 from sdx_finetune.augment.spec import PLANNER, AugmentSpec
+from sdx_finetune.journal import append, whole_lines
 from sdx_serving.client import ChatClient, ChatError, DeadlineExceeded, EngineUnavailable, RequestRefused
 
 WAITS_S = (0.5, 2.0, 8.0)
@@ -103,24 +101,3 @@ class Teacher:
 
 def _may_pass(error: ChatError) -> bool:
     return isinstance(error, EngineUnavailable) or (isinstance(error, RequestRefused) and (error.status == 429 or error.status >= 500))
-
-
-def append(path: Path, item: dict[str, object]) -> None:
-    """One line at the file's end, on the disk when this returns; a line that a kill cut off is taken away first."""
-    with path.open("a+b") as file:
-        size = file.tell()
-        if size:
-            file.seek(size - 1)
-            if file.read(1) != b"\n":
-                file.seek(0)
-                file.truncate(file.read().rfind(b"\n") + 1)
-        file.write(orjson.dumps(item) + b"\n")
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def whole_lines(path: Path) -> Iterator[dict]:
-    """Objects of a file of lines; a last line that a kill cut off is passed over."""
-    if path.exists():
-        for line in path.read_bytes().split(b"\n")[:-1]:
-            yield orjson.loads(line)

@@ -3,7 +3,6 @@
 from collections import Counter
 from collections.abc import Callable, Sequence
 from itertools import islice
-from typing import Protocol
 
 from pydantic import BaseModel
 
@@ -13,19 +12,12 @@ from sdx_finetune.datasets.formats import Row
 from sdx_finetune.datasets.gather import Gathered
 from sdx_finetune.datasets.near import Embed, Pair, near_by_meaning, near_by_words
 from sdx_finetune.datasets.splits import group_of, leaks
+from sdx_finetune.datasets.vocabulary import Vocabulary, chatml
 
 BUCKETS = (32, 64, 128, 256, 384, 512, 768, 1024, 1536, 2048, 4096, 8192)
 NEAR_WORDS, NEAR_MEANING = 0.8, 0.97
 """Jaccard of shingles; cosine of embeddings."""
 Say = Callable[[str], None]
-
-
-class Tokens(Protocol):
-    """A tokenizer, as far as lengths go."""
-
-    name: str
-
-    def lengths(self, texts: Sequence[str]) -> list[int]: ...
 
 
 class Report(BaseModel):
@@ -71,7 +63,7 @@ def near_pairs(rows: Sequence[Row], embed: Embed | None = None) -> list[Pair]:
 
 def check(
     gathered: Gathered,
-    tokens: Tokens | None,
+    tokens: Vocabulary | None,
     max_length: int,
     *,
     splits: Sequence[str] | None = None,
@@ -122,11 +114,11 @@ def check(
     )
 
 
-def _lengths(rows: Sequence[Row], tokens: Tokens | None, say: Say) -> list[int]:
+def _lengths(rows: Sequence[Row], tokens: Vocabulary | None, say: Say) -> list[int]:
     if tokens is None or not rows:
         return []
     say(f"counting tokens with {tokens.name}")
-    texts = iter("".join(f"<|im_start|>{m['role']}\n{m['content']}<|im_end|>\n" for m in row["messages"]) for row in rows)
+    texts = (chatml(row["messages"]) for row in rows)
     counted: list[int] = []
     while part := list(islice(texts, 1000)):
         counted += tokens.lengths(part)

@@ -5,7 +5,7 @@ Fault in the stream, so that one bad line does not hide the others.
 """
 
 import csv
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ import orjson
 
 from sdx_finetune.datasets.faults import Fault, shown
 
+SHOWN_BYTES = 40
 SUFFIXES = (".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".parquet")
 Found = tuple[str, Any | Fault]
 """(place, record) or (place, the fault that stands for it)."""
@@ -75,9 +76,6 @@ def _json_list(path: Path) -> Iterator[Found]:
         yield f"{path.name}[{number}]", record
 
 
-SHOWN_BYTES = 40
-
-
 def table(path: Path, separator: str, encoding: str) -> Iterator[Found]:
     """Rows of a table with a header. A row with too few or too many cells is a fault; so is an unclosed quote, which ends the table."""
     began = 1
@@ -121,8 +119,3 @@ def _parquet(path: Path) -> Iterator[Found]:
                 number += 1
     except (pa.ArrowInvalid, OSError) as error:
         yield path.name, Fault(path.name, "", shown(str(error)), "no readable Parquet file", "export it again")
-
-
-def read_all(paths: Iterable[Path], encoding: str = "utf-8-sig") -> Iterator[Found]:
-    for path in paths:
-        yield from read(path, encoding)

@@ -18,6 +18,7 @@ import orjson
 from pydantic import BaseModel
 
 from sdx_finetune.datasets.formats import Row
+from sdx_finetune.journal import write_whole
 
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 ALL = "all"
@@ -79,8 +80,8 @@ class Store:
             self._write(folder, rows, card)
         elif self.card(f"{name}@{version}").model_copy(update={"made": made}) != card:
             # The same rows under another licence or description: they stay, the card follows.
-            _replace(folder / "README.md", card_text(card))
-            _replace(folder / "card.json", card.model_dump_json(indent=1))
+            write_whole(folder / "README.md", card_text(card).encode())
+            write_whole(folder / "card.json", card.model_dump_json(indent=1).encode())
         self._point(name, version)
         return self.card(f"{name}@{version}")
 
@@ -102,7 +103,7 @@ class Store:
             raise
 
     def _point(self, name: str, version: str) -> None:
-        _replace(self.home / name / "latest", version)
+        write_whole(self.home / name / "latest", version.encode())
 
     def folder(self, name: str) -> Path:
         """Folder of "name" (its latest version) or "name@version". KeyError names what there is."""
@@ -141,12 +142,6 @@ class Store:
             with path.open("rb") as file:
                 for line in file:
                     yield split, orjson.loads(line)
-
-
-def _replace(path: Path, text: str) -> None:
-    partial = path.with_name(f".{path.name}.{uuid4().hex[:8]}")
-    partial.write_text(text, encoding="utf-8")
-    partial.replace(path)
 
 
 def card_text(card: Card) -> str:

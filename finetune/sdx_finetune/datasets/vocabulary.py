@@ -1,7 +1,7 @@
 """A tokenizer without torch: the embedded model's GGUF, any other GGUF file, or a folder with tokenizer.json."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from ctypes import create_string_buffer
 from functools import cached_property
 from pathlib import Path
@@ -104,9 +104,14 @@ def open_vocabulary(name: str | None) -> Vocabulary:
     return GgufVocabulary(path) if path.suffix == ".gguf" else FolderVocabulary(path)
 
 
+def chatml(messages: Sequence[Mapping[str, str]], to_answer: bool = False) -> str:
+    """The turns as a ChatML template writes them; `to_answer` opens the assistant's turn."""
+    text = "".join(f"{TURN_START}{message['role']}\n{message['content']}{TURN_END}\n" for message in messages)
+    return text + f"{TURN_START}assistant\n" if to_answer else text
+
+
 def masked(row: Row, vocabulary: Vocabulary) -> list[tuple[str, bool]]:
     """(piece, is it learnt) of a row as a ChatML model is trained on it: the last answer and the mark that ends it are learnt."""
     *before, last = row["messages"]
-    prompt = "".join(f"{TURN_START}{m['role']}\n{m['content']}{TURN_END}\n" for m in before) + f"{TURN_START}{last['role']}\n"
-    parts = [(prompt, False), (f"{last['content']}{TURN_END}", True)]
+    parts = [(chatml(before, to_answer=True), False), (f"{last['content']}{TURN_END}", True)]
     return [(piece, learnt) for text, learnt in parts for piece in vocabulary.pieces(vocabulary.ids(text))]

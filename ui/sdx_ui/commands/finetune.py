@@ -100,14 +100,14 @@ def check(
 
 @app.command()
 def augment(
-    spec: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="what to make, e.g. finetune/recipes/augment-ship.yaml")],
+    spec: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="what to make, e.g. finetune/recipes/augment/ship.yaml")],
     work: Annotated[Path | None, typer.Option(help="folder of the run, used again to go on; runs/<name>")] = None,
     preview: Annotated[int, typer.Option(min=0, help="only show so many rows, and what the whole run would take")] = 0,
     store: Annotated[str | None, typer.Option("--as", help="keep the rows as a data set of this name")] = None,
 ) -> None:
     """Make more rows: a teacher writes, every row is checked, and what is rejected keeps its reason. Stops and goes on at any time.
 
-    sdx finetune augment finetune/recipes/augment-ship.yaml --preview 3
+    sdx finetune augment finetune/recipes/augment/ship.yaml --preview 3
 
     sdx finetune augment own.yaml --as port-watch-more
     """
