@@ -148,6 +148,12 @@ class ExportSpec(Closed):
     chosen: Quantisation = "Q8_0"
     """The one that ships."""
     max_bytes: int = Field(20_000_000, ge=1)
+    adapter: bool = False
+    """Also the adapter alone, as a GGUF LoRA beside the base (weights lora, qlora, dora)."""
+    onnx: tuple[Literal["fp32", "int8"], ...] = ()
+    """Also ONNX files, for runtimes without llama.cpp."""
+    awq_bits: Literal[4, 8] | None = None
+    """Also a compressed safetensors folder through llm-compressor; wants CUDA."""
 
     @model_validator(mode="after")
     def _chosen_is_made(self) -> Self:
