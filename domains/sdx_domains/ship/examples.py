@@ -65,12 +65,20 @@ def situations(count: int, seed: int = TRAINING_SEED) -> Iterator[Situation]:
 
     Raises ValueError for a seed that scenario suites may use.
     """
+    for picture, options, languages, _, meta in islice(moments(seed), count):
+        yield situation(picture, options, languages[0], {**meta, "task": "decide", "language": languages[0]})
+
+
+def moments(seed: int) -> "Iterator[Moment]":
+    """Yield, without end, pictures of voyages from `seed` on in which something is to be decided.
+
+    Raises ValueError for a seed that scenario suites may use.
+    """
     if seed < TRAINING_SEED:
         raise ValueError(f"seed {seed} belongs to the evaluation suites; take one from {TRAINING_SEED} on")
     barred = suite("imazu")
-    asked = (one for voyage_seed in counting(seed) for one in _asked(voyage_seed, barred))
-    for picture, options, languages, _, meta in islice(asked, count):
-        yield situation(picture, options, languages[0], {**meta, "task": "decide", "language": languages[0]})
+    for voyage_seed in counting(seed):
+        yield from _asked(voyage_seed, barred)
 
 
 def situation(picture: ShipPicture, options: tuple[ShipOption, ...], language: Language, meta: dict[str, Any]) -> Situation:
@@ -88,7 +96,8 @@ def situation(picture: ShipPicture, options: tuple[ShipOption, ...], language: L
     return Situation(chat, prompting.answer_schema(picture, options), text, verify, meta)
 
 
-_Asked = tuple[ShipPicture, tuple[ShipOption, ...], list[Language], random.Random, dict[str, Any]]
+Moment = tuple[ShipPicture, tuple[ShipOption, ...], list[Language], random.Random, dict[str, Any]]
+"""Picture, options, both languages in a drawn order, the voyage's dice, what tells it from others."""
 
 
 def _voyage_rows(seed: int, barred: list[Scenario]) -> Iterator[dict[str, Any]]:
@@ -100,7 +109,7 @@ def _voyage_rows(seed: int, barred: list[Scenario]) -> Iterator[dict[str, Any]]:
             yield _question_row(picture, languages[0], rng, meta)
 
 
-def _asked(seed: int, barred: list[Scenario]) -> Iterator[_Asked]:
+def _asked(seed: int, barred: list[Scenario]) -> Iterator[Moment]:
     """Pictures of one voyage that become rows, with their options, both languages in a drawn order, and the dice."""
     rng = random.Random(seed)
     case = _case(seed, rng)

@@ -1,7 +1,8 @@
 """Make rows until enough are accepted. Start at augment(). A kill loses what the teacher was still writing, nothing else.
 
 In the work folder: answers.jsonl (see teacher.py), journal.jsonl (a line per request: its key, accepted and rejected rows with
-reasons, time and tokens), run.json (what decides the rows), rows.jsonl and rejected.jsonl (written at the end from the journal).
+reasons, time and tokens), run.json (what decides the rows); written at the end from the journal: rows.jsonl, rejected.jsonl, and
+pairs.jsonl (a domain's own answer preferred to a teacher's that its check refused: what `method: dpo` learns from).
 """
 
 import json
@@ -67,14 +68,16 @@ class WorkFolder:
         append(self.journal, entry)
 
     def finish(self, wanted: int) -> Path:
-        """rows.jsonl and rejected.jsonl from the journal; hand-made decisions of review.jsonl count."""
+        """rows.jsonl, rejected.jsonl and pairs.jsonl from the journal; hand-made decisions of review.jsonl count."""
         accepted, rejected = [], []
         for entry in self.entries():
             accepted += entry["accepted"]
             rejected += entry["rejected"]
         reviewed = reviews(self.path)
         final = [reviewed.get(row["key"], row) for row in accepted[:wanted]]
+        pairs = [_preference(item) for item in rejected if item.get("better")]
         write_whole(self.path / "rejected.jsonl", b"".join(orjson.dumps(item) + b"\n" for item in rejected))
+        write_whole(self.path / "pairs.jsonl", b"".join(orjson.dumps(pair) + b"\n" for pair in pairs))
         write_whole(self.path / "rows.jsonl", b"".join(orjson.dumps(row) + b"\n" for row in final if row is not None))
         return self.path / "rows.jsonl"
 
@@ -173,11 +176,27 @@ def _judged(request: Request, said: Said, acceptance: Acceptance) -> dict[str, A
             row["key"] = key_of(row)
             reason = acceptance.take(row, request.verify)
         if reason:
-            rejected.append({"reason": reason, "row": row, "made_key": said.asked})
+            rejected.append({"reason": reason, "row": row, "made_key": said.asked, "better": _better(request, row)})
         elif row is not None:
             accepted.append(row)
     facts = {"number": request.number, "key": said.asked, "seconds": said.seconds, "tokens": said.tokens}
     return {**facts, "accepted": accepted, "rejected": rejected}
+
+
+def _better(request: Request, row: Row | None) -> str | None:
+    """The domain's own answer where its check refuses the teacher's: what to prefer."""
+    if row is None or request.verify is None:
+        return None
+    answer = row["messages"][-1]["content"]
+    return request.own_answer if answer != request.own_answer and request.verify(answer) else None
+
+
+def _preference(item: dict[str, Any]) -> dict[str, Any]:
+    """A refused answer beside the domain's own, as `sdx data import` reads it."""
+    *asked, answer = item["row"]["messages"]
+    meta = {**item["row"]["meta"], "refused": item["reason"]}
+    chosen, refused = ({**answer, "content": text} for text in (item["better"], answer["content"]))
+    return {"prompt": asked, "chosen": [chosen], "rejected": [refused], "meta": meta}
 
 
 def _count(made: Made, entry: dict[str, Any]) -> None:

@@ -211,6 +211,24 @@ def test_killed_at_any_moment_it_ends_with_the_same_rows(tmp_path: Path) -> None
     assert (tmp_path / "whole/rows.jsonl").read_text().count("\n") == 120
 
 
+def test_a_refused_answer_becomes_a_preference_for_the_domains_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(HERE))
+    teacher = {"model": "http://x/v1", "concurrency": 1}
+    spec = AugmentSpec.model_validate({"name": "sums", "rows": 2, "situations": "toy_situations:situations", "teacher": teacher, "seed": 5})
+
+    def adds(messages: Any) -> str:  # right for even sums alone
+        a, b = (int(word.strip("?")) for word in messages[-1]["content"].split()[2::2])
+        return str(a + b if (a + b) % 2 == 0 else a - b)
+
+    augment(spec, Scripted(adds), tmp_path / "work", quiet)
+    found = gather([tmp_path / "work" / "pairs.jsonl"])
+    assert found.rows and not found.faults
+    for row in found.rows:
+        a, b = (int(word.strip("?")) for word in row["messages"][0]["content"].split()[2::2])
+        assert (a + b) % 2 and row["messages"][-1]["content"] in (str(a + b), str(a + b + 1)) and row["rejected"] == str(a - b)
+        assert "is not" in row["meta"]["refused"]
+
+
 def test_decisions_by_hand_count_when_the_rows_are_written_again(examples: Path, tmp_path: Path) -> None:
     work = tmp_path / "work"
     _, path = augment(spec_of(examples), Scripted(writes()), work, quiet)
