@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import typer
 
-from sdx_ui.commands import bench, check, data, finetune, run, stop, up
+from sdx_ui.commands import bench, check, data, finetune, run, serve, stop, up
 
 app = typer.Typer(
     name="sdx",
@@ -22,6 +22,7 @@ app.add_typer(run.app, name="run")
 app.add_typer(bench.app, name="bench")
 app.command()(stop.stop)
 app.command()(run.replay)
+app.command()(serve.serve)
 app.add_typer(data.app, name="data")
 app.add_typer(finetune.app, name="finetune")
 app.command()(check.doctor)
