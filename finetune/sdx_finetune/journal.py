@@ -1,7 +1,9 @@
 """Files that survive a kill: lines that are added one by one, and files that are whole or not there."""
 
 import os
+import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -38,3 +40,25 @@ def write_whole(path: Path, data: bytes) -> None:
         file.flush()
         os.fsync(file.fileno())
     partial.replace(path)
+
+
+@contextmanager
+def making(path: Path) -> Iterator[Path]:
+    """A place to write to, which becomes `path`, a file or a folder, when the block ends well. What a kill left there is taken away."""
+    partial = path.with_name(f".{path.name}.partial")
+    _remove(partial)
+    try:
+        yield partial
+        for part in [partial, *partial.rglob("*")]:
+            if part.is_file():
+                with part.open("rb") as file:
+                    os.fsync(file.fileno())
+        if path.is_dir():
+            _remove(path)
+        partial.replace(path)
+    finally:
+        _remove(partial)
+
+
+def _remove(path: Path) -> None:
+    shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)

@@ -1,22 +1,25 @@
-"""The release gate: does the GGUF file read, think and answer as the training stack does?
+"""The release gate: does a file read, think and answer as the training stack does?
 
-Compared are the chat template's text, the token ids, the end and beginning markers, the logits at every position,
-the first choice at every position, and the greedy continuation.
+Compared are the chat template's text, the token ids, the end and beginning markers, metadata and weights (GGUF), the logits and
+the first choice at every position, and the greedy continuation: with llama.cpp, ONNX Runtime, and vLLM where it is installed.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
-import llama_cpp
+import gguf
 import numpy as np
 import torch
-from llama_cpp.llama_chat_format import Jinja2ChatFormatter
-from transformers import PreTrainedTokenizerFast, Qwen3ForCausalLM
+from transformers import PreTrainedTokenizerFast
 
+from sdx_finetune.adapt.merge import open_model
+from sdx_finetune.export_gguf import end_mark
+from sdx_finetune.parity_file import file_faults
+from sdx_finetune.parity_stacks import GgufModel, OnnxModel, Stack, vllm
 from sdx_finetune.recipe import ParitySpec, Quantisation
-from sdx_serving.llama_model import spare_amx
 
 HARD_TEXTS = (
     "CPA 0.42 NM, TCPA 12.5 min; don't WE'LL 3rd\tR17(a)(ii)",
@@ -39,7 +42,8 @@ class Report:
     positions: int
     template_equal: bool
     tokens_equal: bool
-    max_logit_difference: float
+    max_logit_difference: float | None
+    """None: the stack (vLLM) tells no logits."""
     top1_agreement: float
     greedy_agreement: float
     """Share of greedy tokens before the first difference, over all prompts."""
@@ -53,121 +57,178 @@ class Report:
         return "\n".join([*lines, *(f"  fault: {fault}" for fault in self.faults)])
 
 
-class GgufModel:
-    """A GGUF file opened for comparison: float32 cache, logits of all positions. Use as a context manager."""
+class Trained:
+    """The training stack: the model of a folder, with an adapter on it if given."""
 
-    def __init__(self, path: Path, context: int, threads: int = 1) -> None:
-        spare_amx(llama_cpp)
-        self.path = path
-        self.llama = llama_cpp.Llama(
-            str(path), n_ctx=context, n_batch=context, n_threads=threads, n_threads_batch=threads, logits_all=True, verbose=False,
-            type_k=llama_cpp.GGML_TYPE_F32, type_v=llama_cpp.GGML_TYPE_F32,
-        )  # fmt: skip
+    def __init__(self, folder: Path, adapter: Path | None = None) -> None:
+        own = adapter if adapter and (adapter / "tokenizer.json").exists() else folder
+        self.tokenizer = PreTrainedTokenizerFast.from_pretrained(own)
+        self.model: Any = open_model(folder)
+        if adapter:
+            from peft import PeftModel
 
-    def __enter__(self) -> Self:
-        return self
+            self.model = PeftModel.from_pretrained(self.model, str(adapter)).eval()
+        given = self.model.generation_config.eos_token_id
+        self.eos = [given] if isinstance(given, int) else list(given or ())
+        self.model.generation_config.eos_token_id = None  # both stacks run on past the end of the answer
+        self.normaliser = self.tokenizer.backend_tokenizer.normalizer
 
-    def __exit__(self, *_: object) -> None:
-        self.llama.close()
+    def plain(self, text: str) -> str:
+        """In the tokenizer's normal form: llama.cpp has none of its own, so serving must be given such text."""
+        return self.normaliser.normalize_str(text) if self.normaliser else text
 
-    def tokens(self, text: str) -> list[int]:
-        """As the file asks: with a beginning token only if its metadata says so."""
-        return list(self.llama.tokenize(text.encode(), add_bos=True, special=True))
+    def render(self, chat: list[dict[str, str]]) -> str:
+        return str(self.tokenizer.apply_chat_template(chat, tokenize=False, add_generation_prompt=True))
 
-    def render(self, turns: list[dict[str, str]]) -> str:
-        template = self.llama.metadata.get("tokenizer.chat_template", "")
-        formatter = Jinja2ChatFormatter(template, eos_token="", bos_token="")
-        return formatter(messages=turns).prompt  # type: ignore[arg-type]
+    def ids(self, text: str) -> list[int]:
+        return self.tokenizer.backend_tokenizer.encode(text, add_special_tokens=False).ids
 
-    def logits(self, ids: Sequence[int]) -> np.ndarray:
-        """(len(ids), vocabulary) float32."""
-        self.llama.reset()
-        self.llama.eval(list(ids))
-        return np.array(self.llama.scores[: len(ids)], np.float32)
-
-    def greedy(self, ids: Sequence[int], count: int) -> list[int]:
-        """The next `count` tokens without any stop."""
-        made: list[int] = []
-        self.llama.reset()
-        self.llama.eval(list(ids))
-        for _ in range(count):
-            made.append(int(np.argmax(self.llama.scores[self.llama.n_tokens - 1])))
-            self.llama.eval([made[-1]])
-        return made
+    def greedy(self, ids: list[int], count: int) -> tuple[list[int], np.ndarray]:
+        """`ids` with `count` more, and the logits (all but the last, vocabulary) at each."""
+        with torch.no_grad():
+            whole = self.model.generate(input_ids=torch.tensor([ids]), max_new_tokens=count, do_sample=False, pad_token_id=0)[0].tolist()
+            return whole, self.model(input_ids=torch.tensor([whole[:-1]])).logits[0].numpy()
 
 
-def compare(folder: Path, path: Path, kind: Quantisation, chats: Sequence[list[dict[str, str]]], spec: ParitySpec) -> Report:
-    """Hold `path` against the Hugging Face model in `folder` on prompts `chats` (turns up to the answer)."""
-    tokenizer = PreTrainedTokenizerFast.from_pretrained(folder)
-    model = Qwen3ForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
-    model.generation_config.eos_token_id = None  # both stacks run on past the end of the answer
-    prompts = [str(tokenizer.apply_chat_template(chat, tokenize=False, add_generation_prompt=True)) for chat in chats]
-    wanted = [tokenizer.backend_tokenizer.encode(prompt, add_special_tokens=False).ids for prompt in prompts]
-    longest = max(map(len, wanted)) + spec.greedy_tokens + 8
-    with GgufModel(path, longest) as file:
-        faults = _text_faults(tokenizer, file, chats, prompts, wanted)
-        faults += _marker_faults(tokenizer, file)
-        template_equal = not any("template" in fault for fault in faults)
-        tokens_equal = not any("token ids" in fault for fault in faults)
-        difference, same, positions, greedy_same, greedy_all = 0.0, 0, 0, 0, 0
-        for ids in wanted:
-            with torch.no_grad():
-                ours = model.generate(torch.tensor([ids]), max_new_tokens=spec.greedy_tokens, do_sample=False)[0].tolist()
-                reference = model(torch.tensor([ours[:-1]])).logits[0].numpy()
-            theirs = file.logits(ours[:-1])
-            difference = max(difference, float(np.abs(reference - theirs).max()))
-            same += int((reference.argmax(1) == theirs.argmax(1)).sum())
-            positions += len(reference)
-            greedy_same += _common(ours[len(ids) :], file.greedy(ids, spec.greedy_tokens))
-            greedy_all += spec.greedy_tokens
-    faults += _limit_faults(kind, difference, same / positions, greedy_same / greedy_all, spec)
+def compare(
+    folder: Path, path: Path, kind: Quantisation, chats: Sequence[list[dict[str, str]]], spec: ParitySpec,
+    adapter: Path | None = None, base_file: Path | None = None,
+) -> Report:  # fmt: skip
+    """Hold `path` against the Hugging Face model in `folder` on prompts `chats` (turns up to the answer).
+
+    Args:
+        path: a GGUF file; a GGUF adapter (then `adapter` is the same in peft's form and `base_file` the GGUF file it is put on); a
+            folder with model.onnx; a folder with safetensors, for vLLM.
+        kind: of the weights; decides how much may differ.
+    """
+    trained = Trained(folder, adapter)
+    prompts = [trained.plain(trained.render(chat)) for chat in chats]
+    wanted = [trained.ids(prompt) for prompt in prompts]
+    faults = _end_faults(trained)
+    if path.suffix == ".gguf" and not _is_adapter(path):
+        faults += file_faults(path, kind, trained.model, trained.tokenizer)
+    with opened(path, max(map(len, wanted)) + spec.greedy_tokens + 8, base_file) as stack:
+        text_faults = _text_faults(trained, stack, chats, prompts, wanted)
+        faults += text_faults + _marker_faults(trained, stack)
+        found = _run(trained, stack, wanted, spec.greedy_tokens)
+    faults += _limit_faults(kind, found, spec)
     return Report(
-        path.name, kind, positions, template_equal, tokens_equal, round(difference, 6),
-        round(same / positions, 5), round(greedy_same / greedy_all, 5), tuple(faults),
+        path.name, kind, found.positions,
+        not any("template" in fault for fault in text_faults), not any("token ids" in fault for fault in text_faults),
+        None if found.difference is None else round(found.difference, 6), round(found.top1, 5), round(found.greedy, 5), tuple(faults),
     )  # fmt: skip
 
 
+@contextmanager
+def opened(path: Path, context: int, base_file: Path | None = None) -> Iterator[Stack]:
+    """The stack that serves `path`. ValueError when none does."""
+    if path.suffix == ".gguf":
+        lora = _is_adapter(path)
+        if lora and base_file is None:
+            raise ValueError(f"{path} is an adapter: give the GGUF file of the base that it is put on, and the adapter it was made from")
+        with GgufModel(base_file if lora and base_file else path, context, lora=path if lora else None) as file:
+            yield file
+    elif (path / "model.onnx").is_file():
+        yield OnnxModel(path)
+    elif (path / "config.json").is_file():
+        with vllm(path, context) as server:
+            yield server
+    else:
+        raise ValueError(f"{path}: neither a .gguf file, nor a folder with model.onnx or config.json")
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    positions: int
+    difference: float | None
+    top1: float
+    greedy: float
+
+
+def _run(trained: Trained, stack: Stack, wanted: list[list[int]], count: int) -> _Found:
+    difference: float | None = 0.0
+    same = positions = greedy_same = 0
+    for ids in wanted:
+        ours, reference = trained.greedy(ids, count)
+        first, logits = stack.scores(ours[:-1])
+        reference = reference[: len(first)]
+        if logits is None or difference is None:
+            difference = None
+        else:
+            width = min(reference.shape[1], logits.shape[1])
+            difference = max(difference, float(np.nan_to_num(np.abs(reference[:, :width] - logits[:, :width]), nan=np.inf).max()))
+        same += int((reference.argmax(1) == first).sum())
+        positions += len(first)
+        greedy_same += _common(ours[len(ids) :], stack.greedy(ids, count))
+    return _Found(positions, difference, same / positions, greedy_same / (count * len(wanted)))
+
+
 def _text_faults(
-    tokenizer: PreTrainedTokenizerFast, file: GgufModel, chats: Sequence[list[dict[str, str]]], prompts: list[str], wanted: list[list[int]]
+    trained: Trained, stack: Stack, chats: Sequence[list[dict[str, str]]], prompts: list[str], wanted: list[list[int]]
 ) -> list[str]:
     faults = []
     for chat, prompt in zip(chats, prompts, strict=True):
-        if (theirs := file.render(chat)) != prompt:
+        theirs = stack.render(chat)
+        if theirs is not None and (theirs := trained.plain(theirs)) != prompt:
             faults.append(f"chat template differs: {_first_difference(prompt, theirs)}")
             break
-    texts = [(text, tokenizer.backend_tokenizer.encode(text, add_special_tokens=False).ids) for text in HARD_TEXTS]
-    for text, ids in [*zip(prompts, wanted, strict=True), *texts]:
-        if (theirs := file.tokens(text)) != ids:
-            faults.append(f"token ids differ for {text[:60]!r}: {_first_difference(ids, theirs)}")
+    for chat, prompt, ids in zip(chats, prompts, wanted, strict=True):
+        if (found := stack.chat_ids(chat, prompt)) != ids:
+            faults.append(f"token ids differ for {prompt[:60]!r}: {_first_difference(ids, found)}")
+            return faults
+    for text in map(trained.plain, HARD_TEXTS):
+        ids = list(trained.tokenizer(text).input_ids)
+        if (found := stack.tokens(text)) != ids:
+            faults.append(f"token ids differ for {text[:60]!r}: {_first_difference(ids, found)}")
             break
     return faults
 
 
-def _marker_faults(tokenizer: PreTrainedTokenizerFast, file: GgufModel) -> list[str]:
-    """End marker, and that nothing is put before a text unasked."""
+def _end_faults(trained: Trained) -> list[str]:
+    """Does the model's own folder stop where its template ends an answer?"""
+    mark = end_mark(trained.tokenizer)
+    if mark is None or mark in trained.eos:
+        return []
+    said = f"eos_token_id is {trained.eos}, but the template ends an answer with {trained.tokenizer.convert_ids_to_tokens(mark)} ({mark})"
+    return [f"generation_config.json: {said}: answers would not end; add it there"]
+
+
+def _marker_faults(trained: Trained, stack: Stack) -> list[str]:
+    """End markers, and that nothing is put before a text unasked."""
     faults = []
-    if (theirs := file.llama.token_eos()) != tokenizer.eos_token_id:
+    tokenizer = trained.tokenizer
+    mark = end_mark(tokenizer)
+    if isinstance(stack, GgufModel) and (theirs := stack.llama.token_eos()) != tokenizer.eos_token_id:
         faults.append(
             f"EOS is token {theirs} in the file, {tokenizer.eos_token_id} ({tokenizer.eos_token}) in training: answers would not end"
         )
-    ours = tokenizer("x").input_ids
-    if (extra := len(file.tokens("x")) - len(ours)) != 0:
+    elif mark is not None and not stack.ends(mark):
+        faults.append(f"EOS: the file does not stop at token {mark} ({tokenizer.convert_ids_to_tokens(mark)}): answers would not end")
+    if (extra := len(stack.tokens("x")) - len(tokenizer("x").input_ids)) != 0:
         faults.append(f"BOS: the file adds {extra} token(s) around a text that training did not: set tokenizer.ggml.add_bos_token alike")
     return faults
 
 
-def _limit_faults(kind: Quantisation, difference: float, top1: float, greedy: float, spec: ParitySpec) -> list[str]:
+def _limit_faults(kind: Quantisation, found: _Found, spec: ParitySpec) -> list[str]:
     faults = []
-    if kind in FLOAT and difference > spec.max_logit_difference:
+    if kind in FLOAT and found.difference is not None and found.difference > spec.max_logit_difference:
         faults.append(
-            f"logits differ by up to {difference:.4f}, allowed {spec.max_logit_difference}: weights, RoPE or norms are not the same"
+            f"logits differ by up to {found.difference:.4f}, allowed {spec.max_logit_difference}: weights, RoPE or norms are not the same"
         )
-    if kind in FLOAT and greedy < 1.0:
-        faults.append(f"greedy continuation agrees for {greedy:.1%} of tokens, must be all")
+    if kind in FLOAT and found.greedy < 1.0:
+        faults.append(f"greedy continuation agrees for {found.greedy:.1%} of tokens, must be all")
     least = spec.min_top1.get(kind, 0.0)
-    if top1 < least:
-        faults.append(f"first choice agrees at {top1:.2%} of positions, {kind} needs {least:.2%}: choose a finer quantisation")
+    if found.top1 < least:
+        faults.append(f"first choice agrees at {found.top1:.2%} of positions, {kind} needs {least:.2%}: choose a finer quantisation")
     return faults
+
+
+def _is_adapter(path: Path) -> bool:
+    try:
+        field = gguf.GGUFReader(path).fields.get("general.type")
+    except (ValueError, IndexError, KeyError) as error:
+        raise ValueError(f"{path} is no whole GGUF file: {error}") from error
+    return field is not None and field.contents() == gguf.GGUFType.ADAPTER
 
 
 def _common(ours: Sequence[int], theirs: Sequence[int]) -> int:

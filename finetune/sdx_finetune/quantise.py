@@ -6,6 +6,7 @@ from pathlib import Path
 import llama_cpp
 from llama_cpp._logger import set_verbose
 
+from sdx_finetune.journal import making
 from sdx_finetune.recipe import Quantisation
 
 _FILE_TYPE: dict[Quantisation, int] = {
@@ -24,8 +25,9 @@ def quantise(source: Path, target: Path, kind: Quantisation, threads: int = 1) -
     params = llama_cpp.llama_model_quantize_default_params()
     params.ftype = _FILE_TYPE[kind]
     params.nthread = threads
-    partial = target.with_suffix(".partial")
-    if llama_cpp.llama_model_quantize(str(source).encode(), str(partial).encode(), ctypes.byref(params)):
-        raise RuntimeError(f"llama.cpp could not quantise {source} to {kind}: is it a float GGUF, and is there room in {target.parent}?")
-    partial.replace(target)
+    with making(target) as partial:
+        if llama_cpp.llama_model_quantize(str(source).encode(), str(partial).encode(), ctypes.byref(params)):
+            raise RuntimeError(
+                f"llama.cpp could not quantise {source} to {kind}: is it a float GGUF, and is there room in {target.parent}?"
+            )
     return target
