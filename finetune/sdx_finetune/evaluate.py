@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from sdx_domains.contract import digest
+from sdx_finetune.journal import write_whole
 from sdx_finetune.provenance import provenance
 from sdx_finetune.rows import Row
 from sdx_serving.client import ChatClient
@@ -117,37 +118,58 @@ def evaluate(
     Raises:
         ValueError: there are no rows.
     """
+    kept = answered(rows, answerer, out, schema_of=schema_of, say=say)
+    scored = [(row, scorer(row, kept[row.key]["answer"])) for row in rows]
+    result = {**summary(answerer.name, scored, kept, group_by), "seed": seed, **provenance()}
+    write_whole(out, json.dumps(result, ensure_ascii=False, indent=1).encode())
+    return result
+
+
+def answered(
+    rows: Sequence[Row],
+    answerer: Answerer,
+    out: Path,
+    *,
+    schema_of: SchemaOf = lambda row: None,
+    say: Callable[[str], None] = lambda line: None,
+    told: Callable[[int, int], None] = lambda done, total: None,
+) -> dict[str, dict[str, Any]]:
+    """Records {key, answer, seconds} by row key, those of an earlier call taken from `<out>.answers.jsonl`.
+
+    `told(done, total)` is called for each row. ValueError when there are no rows.
+    """
     if not rows:
         raise ValueError("no rows to evaluate on: run the stage `data` first")
-    answers_path = out.with_suffix(".answers.jsonl")
-    done = dict(_answers(answers_path, answerer.name))
+    path = out.with_suffix(".answers.jsonl")
+    done = dict(_answers(path, answerer.name))
     missing = [row for row in rows if row.key not in done]
     say(f"{answerer.name}: {len(rows)} rows, {len(rows) - len(missing)} answered before")
     started = time.monotonic()
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with answers_path.open("a", encoding="utf-8") as file, ThreadPoolExecutor(answerer.concurrency) as pool:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a", encoding="utf-8") as file, ThreadPoolExecutor(answerer.concurrency) as pool:
         for number, record in enumerate(_asked(missing, answerer, schema_of, pool), 1):
             file.write(json.dumps({"model": answerer.name, **record}, ensure_ascii=False) + "\n")
             file.flush()
             done[record["key"]] = record
+            told(len(rows) - len(missing) + number, len(rows))
             if number % 50 == 0 or number == len(missing):
                 each = (time.monotonic() - started) / number
                 say(f"{number}/{len(missing)} rows, {1000 * each:.0f} ms a row, left {each * (len(missing) - number) / 60:.1f} min")
-    scored = [(row, scorer(row, done[row.key]["answer"])) for row in rows]
-    result = {
-        "model": answerer.name,
-        "rows": len(rows),
-        "rows_id": digest([row.key for row in rows]),
-        "seed": seed,
-        "answer_s": _quantiles([done[row.key]["seconds"] for row in rows]),
+    return done
+
+
+def summary(
+    model: str, scored: Sequence[tuple[Row, Score]], kept: Mapping[str, Mapping[str, Any]], group_by: Sequence[str]
+) -> dict[str, Any]:
+    """Figures of all rows and of each group; `kept`: as answered() gives them."""
+    return {
+        "model": model,
+        "rows": len(scored),
+        "rows_id": digest([row.key for row, _ in scored]),
+        "answer_s": _quantiles([kept[row.key]["seconds"] for row, _ in scored]),
         "figures": _figures(scored),
         "by": {key: _grouped(scored, key) for key in group_by},
-        **provenance(),
     }
-    partial = out.with_suffix(".partial")
-    partial.write_text(json.dumps(result, ensure_ascii=False, indent=1), encoding="utf-8")
-    partial.replace(out)
-    return result
 
 
 def _asked(rows: Sequence[Row], answerer: Answerer, schema_of: SchemaOf, pool: ThreadPoolExecutor) -> Iterator[dict[str, Any]]:

@@ -1,15 +1,21 @@
-"""Measurements that need more than one folder, behind `sdx bench sim`, `model` and `data`."""
+"""Measurements that need more than one folder, behind `sdx bench sim`, `model`, `data` and `augment`."""
 
 import json
 import os
 import random
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sdx_domains.contract import load_domain
+
+if TYPE_CHECKING:
+    from sdx_finetune.augment.spec import AugmentSpec
+    from sdx_serving.client import ChatClient
 
 
 def simulator_speed(scenario: str, steps: int, seed: int) -> dict[str, Any]:
@@ -76,3 +82,59 @@ def checker_speed(rows: int, seed: int) -> dict[str, Any]:
         "near_duplicates_rows_per_s": round(rows / (compared - read)),
         "count_tokens_rows_per_s": round(rows / (counted - compared)),
     }
+
+
+def augmentation_speed(path: Path, model: str | None, count: int, say: Callable[[str], None]) -> dict[str, Any]:
+    """Answers per second of an augmentation of `path`, beside its teacher asked by bare threads; `model` instead of its own teacher.
+
+    The bare threads are measured before and after, with other seeds: what else the machine does hits both. ValueError for the planner.
+    """
+    from sdx_finetune.augment.spec import PLANNER, AugmentSpec
+    from sdx_serving.llama_cpp import open_chat
+
+    spec = AugmentSpec.load(path)
+    teacher = spec.teacher.model_copy(update={"model": model or spec.teacher.model})
+    if teacher.model == PLANNER:
+        raise ValueError("teacher.model: the planner is no server; give one with --model, e.g. embedded or http://127.0.0.1:8000/v1")
+    rows = count * (spec.per_request if spec.examples else 1)
+    spec = spec.model_copy(update={"teacher": teacher, "rows": rows, "most_requests": count})
+    seeds = [spec.model_copy(update={"seed": spec.seed + i * 10_000_000}) for i in range(3)]
+    key = os.environ.get(teacher.api_key_env) if teacher.api_key_env else None
+    with open_chat(teacher.model, n_ctx=4096, api_key=key) as client:
+        say(f"the server alone: {count} requests, {teacher.concurrency} at once")
+        before = _bare_answers_per_s(seeds[0], client, count)
+        say("an augmentation")
+        made = _augmented_answers_per_s(seeds[1], client)
+        say("the server alone, again")
+        after = _bare_answers_per_s(seeds[2], client, count)
+    figures = {"augment_answers_per_s": round(made, 3), "server_answers_per_s": [round(before, 3), round(after, 3)]}
+    ratio = round(2 * made / (before + after), 3)
+    return {"model": teacher.model, "requests": count, "concurrency": teacher.concurrency, **figures, "ratio": ratio}
+
+
+def _bare_answers_per_s(spec: "AugmentSpec", client: "ChatClient", count: int) -> float:
+    """Prompts are made before the clock starts."""
+    from sdx_finetune.augment.requests import Request, requests
+    from sdx_finetune.datasets.gather import gather
+
+    asked = list(islice(requests(spec, gather([spec.examples]).rows if spec.examples else [], 0), count))
+    teacher = spec.teacher
+
+    def ask(request: Request) -> None:
+        client.complete(request.messages, request.schema, teacher.max_tokens, request.temperature, teacher.deadline_s)
+
+    began = time.perf_counter()
+    with ThreadPoolExecutor(teacher.concurrency) as pool:
+        list(pool.map(ask, asked))
+    return count / (time.perf_counter() - began)
+
+
+def _augmented_answers_per_s(spec: "AugmentSpec", client: "ChatClient") -> float:
+    """All answers that came, those asked ahead included."""
+    from sdx_finetune.augment.run import augment
+
+    with TemporaryDirectory() as folder:
+        began = time.perf_counter()
+        augment(spec, client, Path(folder), lambda line: None)
+        seconds = time.perf_counter() - began
+        return (Path(folder) / "answers.jsonl").read_bytes().count(b"\n") / seconds

@@ -207,6 +207,8 @@ def _dialogue(row: Row, system: object, user: str, assistant: str) -> Row:
 def _turn(turn: object, number: int, row: Row, keys: tuple[str, str], field: str) -> dict[str, str]:
     """One turn with its content as text; image parts go to the row's images."""
     role_key, content_key = keys
+    if type(turn) is dict and role_key in turn and type(turn.get(content_key)) is str:  # most turns: nothing to say or to name
+        return {"role": str(turn[role_key]), "content": turn[content_key]}
     if not isinstance(turn, Mapping):
         raise _Unfit(
             f"{field}.{number}", turn, f"a {type(turn).__name__} instead of a turn", f'write {{"{role_key}": ..., "{content_key}": ...}}'
@@ -271,9 +273,9 @@ def _check_chat(messages: list[dict[str, str]]) -> None:
 def _check_content(content: str, field: str) -> None:
     if not content.strip():
         raise _Unfit(field, content, "empty", "fill it in, or remove the row")
-    if marker := _MARKER.search(content):
+    if ("<" in content or "[" in content) and (marker := _MARKER.search(content)):
         raise _Unfit(field, marker.group(), "a chat template's marker inside the text", "give the text alone")
-    if lone := _SURROGATE.search(content):
+    if not content.isprintable() and (lone := _SURROGATE.search(content)):
         raise _Unfit(field, lone.group(), "half of a surrogate pair, which no file can hold", "remove it")
 
 
@@ -306,7 +308,7 @@ def _doubts(row: Row) -> list[tuple[str, str, str, str]]:
                     "read the source as UTF-8",
                 )
             )
-        if control := _CONTROL.search(content):
+        if not content.isprintable() and (control := _CONTROL.search(content)):
             found.append((field, control.group(), "a control character", "remove it"))
         if message["role"] == before:
             found.append((f"messages.{number}.role", before, "two turns of one role in a row", "join them into one turn"))

@@ -11,10 +11,12 @@ import numpy as np
 
 PERMUTATIONS, BANDS, SEED = 128, 32, 42
 """32 bands of 4: a pair with Jaccard 0.8 is found with probability 1 - (1 - 0.8^4)^32 > 0.9999."""
-WORDS, LETTERS, SHORT = 3, 5, 8
+LETTERS, SHORT = 5, 8
 """Shingles of three words; texts under eight words by five letters."""
 SAME = 0.95
 """A text this like an earlier one is no candidate for later ones: what is like it is like the earlier. Keeps large clusters cheap."""
+BLOCK = 1000
+"""Texts whose shingles are held at once."""
 EMBED_BATCH = 256
 
 Embed = Callable[[Sequence[str]], np.ndarray]
@@ -27,7 +29,7 @@ def shingles(text: str) -> list[str]:
     """What a text is compared by."""
     words = text.lower().split()
     if len(words) >= SHORT:
-        return [" ".join(words[i : i + WORDS]) for i in range(len(words) - WORDS + 1)]
+        return [f"{a} {b} {c}" for a, b, c in zip(words, words[1:], words[2:], strict=False)]
     joined = " ".join(words)
     return [joined[i : i + LETTERS] for i in range(max(1, len(joined) - LETTERS + 1))]
 
@@ -40,17 +42,20 @@ def near_by_words(texts: Sequence[str], threshold: float) -> Iterator[Pair]:
     """Every pair of texts that is at least `threshold` alike; of almost equal ones, the first stands for the others."""
     from rensa import RMinHash, RMinHashLSH
 
-    sets = [shingles(text) for text in texts]
-    if not sets:
-        return
-    sketches = RMinHash.from_token_sets(sets, num_perm=PERMUTATIONS, seed=SEED)
     bands = RMinHashLSH(threshold=threshold, num_perm=PERMUTATIONS, num_bands=BANDS)
-    for number, sketch in enumerate(sketches):
-        mine = set(sets[number])
-        likeness = [(other, jaccard(set(sets[other]), mine)) for other in sorted(bands.query(sketch))]
-        yield from ((other, number, alike) for other, alike in likeness if alike >= threshold)
-        if all(alike < SAME for _, alike in likeness):
-            bands.insert(number, sketch)
+    compared: dict[int, set[str]] = {}
+    for start in range(0, len(texts), BLOCK):
+        block = [shingles(text) for text in texts[start : start + BLOCK]]
+        for number, sketch in enumerate(RMinHash.from_token_sets(block, num_perm=PERMUTATIONS, seed=SEED), start):
+            likeness: list[tuple[int, float]] = []
+            if candidates := bands.query(sketch):  # most texts have none: only the others are taken apart again
+                for one in (number, *candidates):
+                    if one not in compared:
+                        compared[one] = set(shingles(texts[one]))
+                likeness = [(other, jaccard(compared[other], compared[number])) for other in sorted(candidates)]
+            yield from ((other, number, alike) for other, alike in likeness if alike >= threshold)
+            if all(alike < SAME for _, alike in likeness):
+                bands.insert(number, sketch)
 
 
 def near_by_meaning(texts: Sequence[str], embed: Embed, threshold: float) -> Iterator[Pair]:

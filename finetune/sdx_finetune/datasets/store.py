@@ -136,6 +136,13 @@ class Store:
         folder = self.folder(name)
         return {split: folder / f"{split}.jsonl" for split in self.card(name).splits}
 
+    def split(self, name: str, split: str) -> Path:
+        """File of one split. ValueError when the data set has none of that name, KeyError when there is no such data set."""
+        files = self.files(name)
+        if split not in files:
+            raise ValueError(f"data set {name} has no split {split!r}, only {', '.join(files)}: sdx data split {name.split('@')[0]}")
+        return files[split]
+
     def rows(self, name: str) -> Iterator[tuple[str, Row]]:
         """(split, row) of every row."""
         for split, path in self.files(name).items():

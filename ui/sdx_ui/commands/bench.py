@@ -14,7 +14,7 @@ app = typer.Typer(no_args_is_help=True, help="Measure: suites of scenarios, and 
 
 COLUMNS = ("case", "min_cpa_nm", "collision", "forbidden", "colreg_score", "extra_time_min", "reversals", "verdicts", "decision_s_p95")
 
-for part in (speed.sim, speed.assurance, speed.dds, speed.graph, speed.model, speed.data):
+for part in (speed.sim, speed.assurance, speed.dds, speed.graph, speed.model, speed.data, speed.augment, speed.train):
     app.command()(part)
 
 

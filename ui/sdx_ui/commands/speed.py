@@ -1,4 +1,4 @@
-"""sdx bench sim, assurance, dds, graph, model, data: one part alone, its speed and its quality. Results are JSON."""
+"""sdx bench sim, assurance, dds, graph, model, data, augment, train: one part alone, its speed and its quality. Results are JSON."""
 
 import json
 import sys
@@ -98,6 +98,40 @@ def data(
     from sdx_ui.measure import checker_speed
 
     _print(checker_speed(rows, seed))
+
+
+def augment(
+    spec: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="what to make, as for `sdx finetune augment`")],
+    model: Annotated[
+        str | None, typer.Option(help="instead of the file's teacher: embedded, a GGUF file, or an OpenAI-compatible address")
+    ] = None,
+    count: Annotated[int, typer.Option(min=4, help="requests, thrice")] = 60,
+) -> None:
+    """Answers per second of `sdx finetune augment`, and their ratio to what its server gives when it is asked by bare threads.
+
+    sdx bench augment own.yaml --count 100
+    """
+    from sdx_ui.measure import augmentation_speed
+
+    _print(augmentation_speed(spec, model, count, lambda line: print(line, file=sys.stderr, flush=True)))
+
+
+def train(
+    pairs: Annotated[int, typer.Option(min=1, help="runs of each kind, in turn")] = 3,
+    steps: Annotated[int, typer.Option(min=10, help="of each run; the first five are not counted")] = 40,
+    threads: Annotated[int, typer.Option(min=1, help="of torch")] = 2,
+    base: Annotated[
+        str, typer.Option(help="the model that both adapt: embedded, a GGUF file, a folder, or a Hugging Face id")
+    ] = "embedded",
+    seed: Annotated[int, typer.Option(help="of the rows")] = UNSEEN_SEED,
+) -> None:
+    """Training throughput beside a plain TRL script with the same model, rows and batches: the ratio of tokens per second.
+
+    sdx bench train --pairs 5
+    """
+    from sdx_finetune.adapt.bench_train import bench
+
+    _print(bench(pairs, steps, threads, base, seed, lambda line: print(line, file=sys.stderr, flush=True)))
 
 
 def _print(result: dict[str, Any]) -> None:
