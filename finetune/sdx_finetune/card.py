@@ -8,21 +8,23 @@ from typing import Any
 
 from jinja2 import Environment, StrictUndefined
 
+from sdx_finetune.adapt.recipe import AdaptRecipe
 from sdx_finetune.provenance import provenance
 from sdx_finetune.recipe import Recipe
 
 
-def write_card(recipe: Recipe, recipe_path: Path, work: Path, target: Path) -> Path:
+def write_card(recipe: Recipe | AdaptRecipe, recipe_path: Path, work: Path, target: Path) -> Path:
     """Render model_card.md.j2 into `target` from the results in `work`; what is missing is said to be missing."""
     environment = Environment(undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True)
     template = environment.from_string(files("sdx_finetune").joinpath("model_card.md.j2").read_text(encoding="utf-8"))
     weights = [
         {"name": path.name, "bytes": path.stat().st_size, "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
-        for path in sorted((work / "gguf").glob("*.gguf"))
+        for path in sorted((work / "gguf").glob(f"{recipe.name}-*.gguf"))
     ]
     text = template.render(
         recipe=recipe,
-        recipe_file=f"finetune/recipes/{recipe_path.name}",
+        adapted=isinstance(recipe, AdaptRecipe),
+        recipe_file=recipe_path.name if isinstance(recipe, AdaptRecipe) else f"finetune/recipes/{recipe_path.name}",
         run=_json(work / "run.json"),
         parity=_json(work / "parity.json"),
         evaluations=[json.loads(path.read_text(encoding="utf-8")) for path in sorted(work.glob("evaluation*.json"))],

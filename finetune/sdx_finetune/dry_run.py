@@ -60,8 +60,9 @@ def dry_run(path: Path, memory_mb: float | None = None, say: Say = lambda line: 
     batch = recipe.train.batch_tokens
     while batch >= recipe.train.max_length:
         say(f"{STEPS} steps of {batch} tokens at length {recipe.train.max_length}")
-        measured = _in_a_child(path, batch, memory_mb)
-        if measured is not None:
+        found = in_a_child(["sdx_finetune.dry_run", str(path), str(batch), str(memory_mb or 0)])
+        if found is not None:
+            measured = Measured(**json.loads(found))
             return Verdict(batch == recipe.train.batch_tokens, measured, free, _advice(recipe, measured))
         batch //= 2
     fix = "lower train.max_length, model.hidden or model.layers, or take a machine with more memory"
@@ -92,15 +93,23 @@ def free_mb() -> float:
     return float("nan")
 
 
-def _in_a_child(path: Path, batch_tokens: int, memory_mb: float | None) -> Measured | None:
-    """None when memory ran out, by an error or by the kernel's hand. RuntimeError for any other end."""
-    command = [sys.executable, "-m", "sdx_finetune.dry_run", str(path), str(batch_tokens), str(memory_mb or 0)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)})
+def in_a_child(command: list[str]) -> str | None:
+    """What `python -m command` prints; None when memory ran out, by an error or by the kernel's hand.
+
+    RuntimeError for any other end, with its last words; ValueError when they are those of one.
+    """
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    done = subprocess.run([sys.executable, "-m", *command], capture_output=True, text=True, check=False, env=environment)
     if done.returncode in (OUT_OF_MEMORY, -9, -6):  # Python's word, the kernel's, the C++ library's
         return None
     if done.returncode != 0:
-        raise RuntimeError(f"the dry run failed: {done.stderr.strip().splitlines()[-1] if done.stderr.strip() else done.returncode}")
-    return Measured(**json.loads(done.stdout))
+        last = done.stderr.strip().splitlines()[-1] if done.stderr.strip() else str(done.returncode)
+        raise (
+            ValueError(last.removeprefix("ValueError: "))
+            if last.startswith("ValueError: ")
+            else RuntimeError(f"the dry run failed: {last}")
+        )
+    return done.stdout.strip().splitlines()[-1]
 
 
 class _Ids:

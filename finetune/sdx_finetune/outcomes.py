@@ -17,17 +17,22 @@ class Outcome(IntEnum):
 
 
 _MEMORY_WORDS = ("out of memory", "can't allocate", "cannot allocate", "defaultcpuallocator", "bad_alloc", "failed to map segment")
+_DISK_WORDS = ("no space left on device", "pytorchstreamwriter failed writing", "file write failed", "iostream error", "unexpected pos")
 
 
 def outcome_of(error: BaseException) -> Outcome:
-    """Which end an exception is. torch and the C++ library tell of memory in their own words."""
+    """Which end an exception is. torch and the C++ library tell of memory and disk in their own words."""
     if isinstance(error, KeyboardInterrupt):
         return Outcome.STOPPED
     if isinstance(error, MemoryError) or any(word in str(error).lower() for word in _MEMORY_WORDS):
         return Outcome.OUT_OF_MEMORY
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT) or "no space left on device" in str(error).lower():
+    if (
+        isinstance(error, OSError)
+        and error.errno in (errno.ENOSPC, errno.EDQUOT)
+        or any(word in str(error).lower() for word in _DISK_WORDS)
+    ):
         return Outcome.DISK_FULL
-    return Outcome.WRONG_INPUT if isinstance(error, (ValueError, FileNotFoundError, KeyError)) else Outcome.FAILED
+    return Outcome.WRONG_INPUT if isinstance(error, (ValueError, FileNotFoundError, KeyError, FloatingPointError)) else Outcome.FAILED
 
 
 def in_words(error: BaseException) -> str:

@@ -4,7 +4,7 @@ python -m sdx_finetune.run finetune/recipes/embedded.yaml --stage all --work run
 """
 
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal, Self, TypeVar
 
 import yaml
 from pydantic import Field, StringConstraints, ValidationError, model_validator
@@ -14,6 +14,19 @@ from sdx_domains.contract import Closed, digest
 Dotted = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")]
 Quantisation = Literal["F32", "F16", "Q8_0", "Q6_K", "Q5_K_M", "Q4_K_M"]
 MIN_TOP1: dict[Quantisation, float] = {"F32": 0.999, "F16": 0.995, "Q8_0": 0.98, "Q6_K": 0.97, "Q5_K_M": 0.95, "Q4_K_M": 0.90}
+
+Spec = TypeVar("Spec", bound=Closed)
+
+
+def from_yaml(kind: type[Spec], path: Path) -> Spec:
+    """A closed model from a YAML file. ValueError names the file, each wrong field, its value and what was expected."""
+    try:
+        return kind.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+    except ValidationError as error:
+        lines = [f"{'.'.join(map(str, e['loc'])) or 'recipe'}: {e['msg']} (given: {e['input']!r:.120})" for e in error.errors()]
+        raise ValueError(f"{path}: " + "; ".join(lines)) from error
+    except yaml.YAMLError as error:
+        raise ValueError(f"{path}: not YAML: {error}") from error
 
 
 class DataSpec(Closed):
@@ -149,7 +162,7 @@ class ExportSpec(Closed):
     """The one that ships."""
     max_bytes: int = Field(20_000_000, ge=1)
     adapter: bool = False
-    """Also the adapter alone, as a GGUF LoRA beside the base (weights lora, qlora, dora)."""
+    """Also the adapter alone, as a GGUF LoRA beside the base (weights lora, qlora)."""
     onnx: tuple[Literal["fp32", "int8"], ...] = ()
     """Also ONNX files, for runtimes without llama.cpp."""
     awq_bits: Literal[4, 8] | None = None
@@ -178,12 +191,16 @@ class Recipe(Closed):
 
     name: Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9.-]*$")]
     description: str
+    method: Literal["scratch"] = "scratch"
+    """Weights from nothing; sft, dpo and grpo change a model that exists, and have fields of their own."""
     licence: str = "apache-2.0"
     languages: tuple[str, ...] = ("en", "ko")
     data: DataSpec
     tokenizer: TokenizerSpec
     model: ModelSpec
     train: TrainSpec
+    tracking: str | None = None
+    """MLflow tracking URI; "local" is an SQLite file beside the runs."""
     export: ExportSpec = Field(default_factory=lambda: ExportSpec.model_validate({}))
     parity: ParitySpec = Field(default_factory=lambda: ParitySpec.model_validate({}))
 
@@ -201,10 +218,4 @@ class Recipe(Closed):
     @classmethod
     def load(cls, path: Path) -> Self:
         """Read YAML. ValueError names the file, each wrong field, its value and what was expected."""
-        try:
-            return cls.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
-        except ValidationError as error:
-            lines = [f"{'.'.join(map(str, e['loc'])) or 'recipe'}: {e['msg']} (given: {e['input']!r:.120})" for e in error.errors()]
-            raise ValueError(f"{path}: " + "; ".join(lines)) from error
-        except yaml.YAMLError as error:
-            raise ValueError(f"{path}: not YAML: {error}") from error
+        return from_yaml(cls, path)

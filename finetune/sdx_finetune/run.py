@@ -6,17 +6,28 @@ python -m sdx_finetune.run finetune/recipes/embedded.yaml --stage all --work run
 import argparse
 import json
 import os
+import signal
 import sys
-import time
-from collections.abc import Callable
+import threading
+import traceback
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import yaml
+
 from sdx_domains.contract import digest
+from sdx_finetune.adapt.pipeline import ADAPT_STAGES, AdaptPipeline
+from sdx_finetune.adapt.recipe import AdaptRecipe
 from sdx_finetune.datasets.store import Store
+from sdx_finetune.journal import write_whole
+from sdx_finetune.on_ray.cluster import reachable
+from sdx_finetune.outcomes import Outcome, in_words, outcome_of
 from sdx_finetune.provenance import provenance
 from sdx_finetune.recipe import Recipe
 from sdx_finetune.rows import Row, Split, distinct, make_rows, read_rows, shards_of, with_derived
+from sdx_finetune.stages import Stages, say
 
 if TYPE_CHECKING:
     from sdx_finetune.batches import TokenRows
@@ -25,31 +36,84 @@ SPLITS: tuple[Split, ...] = ("eval", "train")
 STAGES = ("data", "tokenizer", "train", "export", "parity", "card")
 
 
-def say(line: str) -> None:
-    """One line of progress on standard error."""
-    print(f"{time.strftime('%H:%M:%S')} {line}", file=sys.stderr, flush=True)
+def load_recipe(path: Path) -> Recipe | AdaptRecipe:
+    """Which kind of recipe a file is, `method` tells: without it, or with "scratch", a model is made from nothing.
+
+    ValueError names the file, each wrong field, its value and what was expected.
+    """
+    try:
+        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except yaml.YAMLError as error:
+        raise ValueError(f"{path}: not YAML: {error}") from error
+    if isinstance(raw, dict):
+        return AdaptRecipe.load(path) if raw.get("method", "scratch") != "scratch" else Recipe.load(path)
+    raise ValueError(f"{path}: a recipe is a mapping of fields (given: {raw!r:.80}); `sdx finetune init DATASET` writes one")
 
 
-class Pipeline:
-    """The stages of one recipe in one folder."""
+def pipeline_of(recipe_path: Path, work: Path, workers: int = 1) -> "Pipeline | AdaptPipeline":
+    """The stages of a recipe file in a folder."""
+    recipe = load_recipe(recipe_path)
+    if isinstance(recipe, Recipe):
+        return Pipeline(recipe, recipe_path, work, workers)
+    return AdaptPipeline(recipe, recipe_path, work, workers)
 
-    def __init__(self, recipe: Recipe, recipe_path: Path, work: Path, workers: int = 1) -> None:
-        self.recipe, self.recipe_path, self.work, self.workers = recipe, recipe_path, work, workers
-        work.mkdir(parents=True, exist_ok=True)
 
-    def stage(self, name: str) -> None:
-        stages: dict[str, Callable[[], None]] = {
+def main(argv: list[str] | None = None) -> int:
+    """Exit codes are those of sdx_finetune.outcomes."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("recipe", type=Path)
+    parser.add_argument("--stage", choices=[*dict.fromkeys((*STAGES, *ADAPT_STAGES)), "snapshot", "all"], default="all")
+    parser.add_argument("--work", type=Path, required=True, help="folder for everything made; resume is by using it again")
+    parser.add_argument("--workers", type=int, default=1, help="processes of the stage data")
+    parser.add_argument("--on", metavar="ADDRESS", help="train on a Ray cluster: ray://HOST:10001, HOST:6379 on one of its nodes, or local")
+    args = parser.parse_args(argv)
+    for name in ("HF_HUB_DISABLE_PROGRESS_BARS", "HF_HUB_DISABLE_TELEMETRY"):
+        os.environ.setdefault(name, "1")
+    with sigterm_as_interrupt():
+        try:
+            pipeline = pipeline_of(args.recipe, args.work, args.workers)
+            pipeline.on = reachable(args.on) if args.on else None
+            for name in pipeline.names if args.stage == "all" else (args.stage,):
+                pipeline.stage(name)
+        except (Exception, KeyboardInterrupt) as error:
+            if os.environ.get("SDX_DEBUG"):
+                raise
+            outcome = outcome_of(error)
+            if outcome is Outcome.FAILED:
+                traceback.print_exc()
+            print(f"error: {in_words(error)}", file=sys.stderr)
+            return outcome
+    return Outcome.DONE
+
+
+@contextmanager
+def sigterm_as_interrupt() -> Iterator[None]:
+    """Whoever ends a job sends SIGTERM; work answers to both alike."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+class Pipeline(Stages[Recipe]):
+    """A model from nothing: rows, tokenizer, weights."""
+
+    names = STAGES
+
+    def by_name(self) -> Mapping[str, Callable[[], None]]:
+        return {
             "data": self.data,
             "tokenizer": self.tokenizer,
             "train": self.train,
             "export": self.export,
             "parity": self.parity,
             "card": self.card,
+            "snapshot": self.snapshot,
         }
-        started = time.monotonic()
-        say(f"stage {name}")
-        stages[name]()
-        say(f"stage {name} done in {time.monotonic() - started:.0f} s")
 
     def data(self) -> None:
         """JSONL shards of both splits; those of a stored data set are there already."""
@@ -61,18 +125,11 @@ class Pipeline:
 
     def paths(self, split: Split) -> list[Path]:
         if self.recipe.data.dataset:
-            return [self._stored(self.recipe.data.dataset, split)]
+            return [Store().split(self.recipe.data.dataset, split)]
         paths = [shard.path for shard in shards_of(self.recipe.data, split, self.work / "data")]
         if missing := [path.name for path in paths if not path.exists()]:
             raise FileNotFoundError(f"{len(missing)} of {len(paths)} {split} shards are missing, first {missing[0]}: run the stage `data`")
         return paths
-
-    @staticmethod
-    def _stored(dataset: str, split: Split) -> Path:
-        files = Store().files(dataset)
-        if split not in files:
-            raise ValueError(f"data set {dataset} has no split {split!r}, only {', '.join(files)}: sdx data split {dataset.split('@')[0]}")
-        return files[split]
 
     def held_out(self) -> list[Row]:
         rows, repeats, _ = distinct(read_rows(self.paths("eval")))
@@ -111,13 +168,16 @@ class Pipeline:
         """Train until the budget is spent, then save `model/` and run.json."""
         from sdx_finetune.model import parameter_count
         from sdx_finetune.tokenizer import load_tokenizer
+        from sdx_finetune.tracking import tracked
         from sdx_finetune.train import Run, finish
 
         tokenizer = load_tokenizer(self.work / "tokenizer")
         train, held_out = self._token_rows()
-        run = Run(self.recipe, tokenizer, train, held_out, self.work, say)
-        run.resume()
-        state = run.train()
+        facts = self.recipe.model_dump(mode="json")
+        with tracked(self.recipe.tracking, self.recipe.name, facts, self.work) as log:
+            run = Run(self.recipe, tokenizer, train, held_out, self.work, say, log)
+            run.resume()
+            state = run.train()
         finish(run, self.work / "model")
         record = {
             "recipe": self.recipe.id,
@@ -130,7 +190,7 @@ class Pipeline:
             "vocabulary": len(tokenizer),
             "origin": provenance(),
         }
-        (self.work / "run.json").write_text(json.dumps(record, indent=1), encoding="utf-8")
+        write_whole(self.work / "run.json", json.dumps(record, indent=1).encode())
 
     def snapshot(self) -> None:
         """Save `model/` from the last checkpoint, while or after training."""
@@ -162,71 +222,6 @@ class Pipeline:
         return cached_rows(folder / f"train-{mark}.npz", lambda: rows_of("train")), cached_rows(
             folder / f"eval-{mark}.npz", lambda: rows_of("eval")
         )
-
-    def gguf(self, kind: str) -> Path:
-        return self.work / "gguf" / f"{self.recipe.name}-{kind}.gguf"
-
-    def export(self) -> None:
-        """Every quantisation of the recipe, from float32."""
-        from sdx_finetune.export_gguf import Label, export_gguf
-        from sdx_finetune.quantise import quantise
-
-        if not (self.work / "model").exists():
-            raise FileNotFoundError(f"{self.work / 'model'} is missing: run the stage `train`, or `snapshot` for the last checkpoint")
-        recipe = self.recipe
-        label = Label(recipe.name, recipe.description, recipe.licence, recipe.languages)
-        self.gguf("F32").parent.mkdir(exist_ok=True)
-        whole = export_gguf(self.work / "model", self.gguf("F32"), label)
-        for kind in recipe.export.quantisations:
-            if kind != "F32":
-                quantise(whole, self.gguf(kind), kind, recipe.train.threads)
-            say(f"{self.gguf(kind).name}: {self.gguf(kind).stat().st_size / 1e6:.2f} MB")
-        size = self.gguf(recipe.export.chosen).stat().st_size
-        if size > recipe.export.max_bytes:
-            raise ValueError(f"{self.gguf(recipe.export.chosen).name} has {size} bytes, export.max_bytes allows {recipe.export.max_bytes}")
-
-    def parity(self) -> None:
-        """Hold every file against the training stack. ValueError when one fails."""
-        from dataclasses import asdict
-
-        from sdx_finetune.parity import compare
-
-        spec = self.recipe.parity
-        rows = self.held_out()
-        chats = [row.turns()[:-1] for row in rows[:: max(1, len(rows) // spec.prompts)][: spec.prompts]]
-        reports = [compare(self.work / "model", self.gguf(kind), kind, chats, spec) for kind in self.recipe.export.quantisations]
-        for report in reports:
-            say(report.text())
-        record = {"reports": [asdict(report) for report in reports], **provenance()}
-        (self.work / "parity.json").write_text(json.dumps(record, indent=1), encoding="utf-8")
-        if failed := [report.file for report in reports if report.faults]:
-            raise ValueError(f"parity failed for {', '.join(failed)}; the report above says where; do not release these files")
-
-    def card(self) -> None:
-        """README.md beside the files."""
-        from sdx_finetune.card import write_card
-
-        say(f"model card: {write_card(self.recipe, self.recipe_path, self.work, self.work / 'README.md')}")
-
-
-def main(argv: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("recipe", type=Path)
-    parser.add_argument("--stage", choices=[*STAGES, "snapshot", "all"], default="all")
-    parser.add_argument("--work", type=Path, required=True, help="folder for everything made; resume is by using it again")
-    parser.add_argument("--workers", type=int, default=1, help="processes of the stage data")
-    args = parser.parse_args(argv)
-    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
-    try:
-        pipeline = Pipeline(Recipe.load(args.recipe), args.recipe, args.work, args.workers)
-        for name in STAGES if args.stage == "all" else (args.stage,):
-            pipeline.snapshot() if name == "snapshot" else pipeline.stage(name)
-    except (ValueError, FileNotFoundError, FloatingPointError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        return 130
-    return 0
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ follows the clock, so that a run on a shared machine ends annealed at the minute
 import json
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,11 +21,13 @@ from transformers import PreTrainedTokenizerFast, Qwen3ForCausalLM
 
 from sdx_finetune.batches import Batch, TokenRows, assemble, batches, bucket_lengths
 from sdx_finetune.model import build_model, parameter_count, ready_for_training
+from sdx_finetune.progress import tell
 from sdx_finetune.recipe import Recipe, TrainSpec
 from sdx_finetune.schedule import progress, rate
 
 LOG_EVERY_S = 15.0
 Say = Callable[[str], None]
+Log = Callable[[Mapping[str, float], int], None]
 
 
 @dataclass(slots=True)
@@ -45,10 +47,17 @@ class Run:
     """One training run in a folder: model, optimisers, state, files."""
 
     def __init__(
-        self, recipe: Recipe, tokenizer: PreTrainedTokenizerFast, train: TokenRows, held_out: TokenRows, work: Path, say: Say
+        self,
+        recipe: Recipe,
+        tokenizer: PreTrainedTokenizerFast,
+        train: TokenRows,
+        held_out: TokenRows,
+        work: Path,
+        say: Say,
+        log: Log = lambda metrics, step: None,
     ) -> None:
         spec = recipe.train
-        self.recipe, self.spec, self.work, self.say = recipe, spec, work, say
+        self.recipe, self.spec, self.work, self.say, self.log = recipe, spec, work, say, log
         self.tokenizer = tokenizer
         self.train_rows, self.held_out = train, held_out
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -217,6 +226,7 @@ class Run:
             if now - last_save >= 60.0 * spec.checkpoint_minutes:
                 state.losses.append((state.step, self.held_out_loss()))
                 self.save()
+                self._note({"step": state.step, "held_out_loss": state.losses[-1][1]})
                 self.say(f"step {state.step}: held-out loss {state.losses[-1][1]:.4f}, checkpoint written")
                 last_save = time.monotonic()
 
@@ -239,12 +249,14 @@ class Run:
             "learning_rate": self.spec.learning_rate * rate(self.spec, done),
             "held_out_loss": state.losses[-1][1] if state.losses else None,
         }
+        self._note(record)
+        tell(self.work, "train", **record)
+        self.log({name: value for name, value in record.items() if name != "step" and value is not None}, state.step)
+        self.say(f"step {state.step} loss {loss:.4f} {tokens_per_s:.0f} tok/s {100 * done:.1f} % left {left_s / 60:.1f} min")
+
+    def _note(self, record: dict[str, Any]) -> None:
         with (self.work / "train.jsonl").open("a", encoding="utf-8") as file:
             file.write(json.dumps(record) + "\n")
-        partial = self.work / "progress.json.partial"
-        partial.write_text(json.dumps(record), encoding="utf-8")
-        partial.replace(self.work / "progress.json")
-        self.say(f"step {state.step} loss {loss:.4f} {tokens_per_s:.0f} tok/s {100 * done:.1f} % left {left_s / 60:.1f} min")
 
 
 def _take(source: Iterator[tuple[int, Batch]], count: int) -> list[Batch]:

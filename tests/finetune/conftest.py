@@ -15,8 +15,27 @@ from sdx_finetune.rows import Row, check_row
 collect_ignore = (
     []
     if all(find_spec(name) for name in ("torch", "transformers", "tokenizers", "gguf"))
-    else [f"test_{name}.py" for name in ("batches", "tokenizer", "model", "train", "export_parity", "run", "dry_run")]
+    else [
+        f"test_{name}.py"
+        for name in (
+            "batches",
+            "tokenizer",
+            "model",
+            "train",
+            "export_parity",
+            "parity_faults",
+            "export_kill",
+            "export_onnx",
+            "export_vision",
+            "run",
+            "dry_run",
+        )
+    ]
+    + ["jobs/test_train_job.py"]
 )
+collect_ignore += [
+    f"test_{name}.py" for package, name in (("mlflow", "tracking"), ("optuna", "search"), ("torch", "search")) if not find_spec(package)
+]
 HERE = str(Path(__file__).parent)
 SMALL: dict[str, Any] = {
     "name": "toy",

@@ -36,3 +36,18 @@ def broken_rows(count: int, seed: int) -> Iterator[dict[str, Any]]:
     """The second row ends with the user's turn."""
     for number, row in enumerate(rows(count, seed)):
         yield row | {"messages": row["messages"][:-1]} if number == 1 else row
+
+
+def letters(row: object, answer: str) -> float:
+    """A reward that is easily raised: the share of small letters."""
+    return sum("a" <= letter <= "z" for letter in answer) / max(1, len(answer))
+
+
+def no_number(row: object, answer: str) -> float:
+    """A reward that is broken."""
+    return float("nan")
+
+
+def schema_of(row: Any) -> dict[str, Any]:
+    """What an answer looks like."""
+    return {"type": "object", "properties": {"nearest": {"type": "string"}, "reason": {"type": "string"}}, "title": row.meta["nearest"]}

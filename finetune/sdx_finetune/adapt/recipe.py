@@ -3,12 +3,13 @@
 `method` says what is learnt from, `weights` what is changed: the two combine freely, but for QLoRA, which wants CUDA.
 """
 
+from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, StringConstraints, model_validator
 
 from sdx_domains.contract import Closed, digest
-from sdx_finetune.recipe import Dotted, ExportSpec, ParitySpec
+from sdx_finetune.recipe import Dotted, ExportSpec, ParitySpec, from_yaml
 
 Method = Literal["sft", "dpo", "grpo"]
 Weights = Literal["full", "lora", "qlora", "dora"]
@@ -62,10 +63,11 @@ class FitSpec(Closed):
     weight_decay: float = Field(0.0, ge=0)
     clip_norm: float = Field(1.0, gt=0)
     batch_rows: int = Field(8, ge=1)
-    """Rows per step and process."""
+    """Rows per forward pass and process; with packing sequences of max_length, with grpo answers."""
     accumulate: int = Field(1, ge=1)
     max_length: int = Field(1024, ge=16)
-    """Tokens; longer rows are dropped and counted, never cut: a cut answer teaches to stop anywhere."""
+    """Tokens, with grpo its longest answer included; longer rows are dropped and counted, never cut: a cut answer teaches to stop
+    anywhere."""
     packing: bool = False
     """Several rows end to end in one sequence (sft of text)."""
     gradient_checkpointing: bool = False
@@ -156,9 +158,32 @@ class AdaptRecipe(Closed):
             raise ValueError(f'train.packing goes with method "sft", not {self.method!r}')
         if "lora" in self.model_fields_set and self.weights == "full":
             raise ValueError('lora is given, but weights is "full": choose weights lora, dora or qlora, or take lora away')
+        if self.export.adapter and self.weights not in ("lora", "qlora"):
+            raise ValueError(f"export.adapter goes with weights lora and qlora, not {self.weights!r}: a GGUF adapter holds nothing else")
+        return self
+
+    @model_validator(mode="after")
+    def _groups_are_whole(self) -> Self:
+        if self.grpo is None:
+            return self
+        answers = self.train.batch_rows * self.train.accumulate * self.run.processes
+        if answers % self.grpo.answers:
+            raise ValueError(
+                f"train.batch_rows x train.accumulate x run.processes is {answers} answers a step, no multiple of grpo.answers "
+                f"{self.grpo.answers}: set train.accumulate so that it is"
+            )
+        if self.grpo.max_tokens >= self.train.max_length:
+            raise ValueError(
+                f"grpo.max_tokens {self.grpo.max_tokens} leaves no room for a question in train.max_length {self.train.max_length}"
+            )
         return self
 
     @property
     def id(self) -> str:
         """Content hash of the whole recipe."""
         return digest(self.model_dump(mode="json"))
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """Read YAML. ValueError names the file, each wrong field, its value and what was expected."""
+        return from_yaml(cls, path)

@@ -8,8 +8,9 @@ pairs.jsonl (a domain's own answer preferred to a teacher's that its check refus
 import json
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, field
+from math import ceil
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +25,12 @@ from sdx_finetune.datasets.formats import Row
 from sdx_finetune.datasets.gather import gather, key_of
 from sdx_finetune.datasets.store import Store
 from sdx_finetune.journal import append, whole_lines, write_whole
+from sdx_finetune.progress import tell
 from sdx_serving.client import ChatClient
 
 Say = Callable[[str], None]
+Answers = Callable[[Sequence[Row], int, Callable[[], int]], Generator[tuple[Request, Said], None, None]]
+"""Examples, number of the first request, about how many more are needed -> each request with its answer, in order, without end."""
 SAY_EVERY_S = 5.0
 
 
@@ -82,8 +86,11 @@ class WorkFolder:
         return self.path / "rows.jsonl"
 
 
-def augment(spec: AugmentSpec, client: ChatClient | None, work: Path, say: Say) -> tuple[Made, Path]:
-    """Run or resume; (what was made, rows.jsonl). ValueError for a changed configuration, ChatError when the teacher is gone."""
+def augment(spec: AugmentSpec, client: ChatClient | None, work: Path, say: Say, answers: Answers | None = None) -> tuple[Made, Path]:
+    """Run or resume; (what was made, rows.jsonl). `answers`: where else requests are answered than by `client`, from here.
+
+    Raises ValueError for a changed configuration, ChatError when the teacher is gone.
+    """
     folder = WorkFolder(work, spec)
     examples, unseen = _given(spec)
     acceptance, made = Acceptance(spec, examples, unseen), Made()
@@ -93,8 +100,12 @@ def augment(spec: AugmentSpec, client: ChatClient | None, work: Path, say: Say) 
             acceptance.count(row)
     if made.requests:
         say(f"goes on after {made.requests} requests with {len(made.accepted)} rows")
-    started, told, before = time.monotonic(), time.monotonic(), made.tokens
-    asked = Teacher(spec, client, folder.path / "answers.jsonl").answers(requests(spec, examples, made.requests))
+    started, told, before, rows_before = time.monotonic(), time.monotonic(), made.tokens, len(made.accepted)
+    _tell(folder.path, made, spec)
+    if answers is None:
+        asked = Teacher(spec, client, folder.path / "answers.jsonl").answers(requests(spec, examples, made.requests))
+    else:
+        asked = answers(examples, made.requests, lambda: still_to_ask(made, spec))
     while not enough(made, spec):
         request, said = next(asked)
         entry = _judged(request, said, acceptance)
@@ -103,10 +114,26 @@ def augment(spec: AugmentSpec, client: ChatClient | None, work: Path, say: Say) 
         if time.monotonic() - told >= SAY_EVERY_S:
             told = time.monotonic()
             say(progress(made, spec, told - started, made.tokens - before))
+            _tell(folder.path, made, spec, (len(made.accepted) - rows_before) / (told - started), (made.tokens - before) / (told - started))
     asked.close()
     if len(made.accepted) < spec.rows:
         say(f"gave up after {made.requests} requests: {len(made.accepted)} of {spec.rows} rows; most often: {_most(made.reasons)}")
+    _tell(folder.path, made, spec)
     return made, folder.finish(spec.rows)
+
+
+def _tell(work: Path, made: Made, spec: AugmentSpec, rows_per_s: float = 0.0, tokens_per_s: float | None = None) -> None:
+    """progress.json."""
+    rows = len(made.accepted)
+    left_s = round((spec.rows - rows) / rows_per_s, 1) if rows_per_s else None
+    facts = {"rows": rows, "requests": made.requests, "rejected": made.rejected, "tokens_per_s": tokens_per_s, "left_s": left_s}
+    tell(work, "augment", rows / spec.rows, **facts)
+
+
+def still_to_ask(made: Made, spec: AugmentSpec) -> int:
+    """About how many more requests the rows that are wanted take, by what came of those so far; at least one."""
+    each = len(made.accepted) / made.requests if made.accepted else spec.per_request if spec.examples else 1
+    return max(1, min(ceil((spec.rows - len(made.accepted)) / each), spec.request_limit - made.requests))
 
 
 def enough(made: Made, spec: AugmentSpec) -> bool:

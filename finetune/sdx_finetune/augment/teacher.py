@@ -6,7 +6,7 @@ the teacher. A server that is busy or gone for a while is asked again; one reque
 
 import time
 from collections import deque
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -37,13 +37,18 @@ class Said:
     seconds: float = 0.0
 
 
-class Teacher:
-    """A chat client, or without one the domain's own answers. `kept`: answers.jsonl, None to keep nothing."""
+def answered(kept: Path) -> Iterator[Said]:
+    """What an answers.jsonl holds."""
+    return (Said(**item) for item in whole_lines(kept))
 
-    def __init__(self, spec: AugmentSpec, client: ChatClient | None, kept: Path | None) -> None:
+
+class Teacher:
+    """A chat client, or without one the domain's own answers. `kept`: answers.jsonl, None to keep nothing; `known`: answers besides."""
+
+    def __init__(self, spec: AugmentSpec, client: ChatClient | None, kept: Path | None, known: Iterable[Said] = ()) -> None:
         self.spec, self.client, self.kept = spec.teacher, client, kept
         self._lock = Lock()
-        self._known = {item["number"]: Said(**item) for item in whole_lines(kept)} if kept else {}
+        self._known = {said.number: said for said in (*known, *(answered(kept) if kept else ()))}
 
     def answers(self, asked: Iterator[Request]) -> Generator[tuple[Request, Said], None, None]:
         """Each request with its answer, in order. ChatError when the teacher stays away or refuses everybody."""
@@ -60,6 +65,8 @@ class Teacher:
                 if len(waiting) >= 2 * self.spec.concurrency:
                     head, future = waiting.popleft()
                     yield head, future.result()
+            for request, future in waiting:
+                yield request, future.result()
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
 
