@@ -30,13 +30,34 @@ COMMANDS = [
     ["data", "split"],
     ["data", "show"],
     ["bench", "data"],
+    ["bench", "augment"],
     ["finetune"],
     ["finetune", "run"],
     ["finetune", "augment"],
     ["finetune", "schema"],
     ["finetune", "init"],
     ["finetune", "check"],
+    ["finetune", "evaluate"],
+    ["finetune", "tune"],
     ["finetune", "review"],
+    ["finetune", "serve"],
+    ["jobs"],
+    ["finetune", "list"],
+    ["finetune", "status"],
+    ["finetune", "logs"],
+    ["finetune", "stop"],
+    ["finetune", "resume"],
+    ["finetune", "rm"],
+    ["jobs", "list"],
+    ["jobs", "status"],
+    ["jobs", "logs"],
+    ["jobs", "stop"],
+    ["jobs", "resume"],
+    ["jobs", "rm"],
+    ["finetune", "evaluate"],
+    ["finetune", "prompt"],
+    ["finetune", "tune"],
+    ["serve"],
     ["doctor"],
     ["version"],
     ["stop"],
@@ -119,10 +140,10 @@ def test_the_text_of_a_key_error_is_not_quoted_twice() -> None:
 
 
 def test_the_stages_of_a_recipe_are_those_of_the_pipeline() -> None:
-    from sdx_finetune.run import STAGES
+    from sdx_finetune.run import ADAPT_STAGES, STAGES
     from sdx_ui.commands.finetune import Stage
 
-    assert {stage.value for stage in Stage} == {"all", "snapshot", *STAGES}
+    assert {stage.value for stage in Stage} == {"all", "snapshot", *STAGES, *ADAPT_STAGES}
 
 
 def test_the_simulator_is_fast_enough(capsys: pytest.CaptureFixture[str]) -> None:

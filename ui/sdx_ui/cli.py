@@ -6,7 +6,22 @@ from collections.abc import Sequence
 
 import typer
 
-from sdx_ui.commands import bench, check, data, finetune, run, serve, stop, up
+from sdx_ui.commands import (
+    bench,
+    check,
+    data,
+    finetune,
+    finetune_evaluate,
+    finetune_export,
+    finetune_prompt,
+    finetune_serve,
+    finetune_tune,
+    jobs,
+    run,
+    serve,
+    stop,
+    up,
+)
 
 app = typer.Typer(
     name="sdx",
@@ -24,7 +39,14 @@ app.command()(stop.stop)
 app.command()(run.replay)
 app.command()(serve.serve)
 app.add_typer(data.app, name="data")
+finetune_commands = (
+    finetune_evaluate.evaluate, finetune_tune.tune, finetune_prompt.prompt, finetune_export.export, finetune_export.parity,
+    finetune_serve.serve,
+)  # fmt: skip
+for command in finetune_commands:
+    finetune.app.command()(command)
 app.add_typer(finetune.app, name="finetune")
+app.add_typer(jobs.app, name="jobs")
 app.command()(check.doctor)
 app.command()(check.version)
 
@@ -42,8 +64,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         if os.environ.get("SDX_DEBUG"):
             raise
         print(f"error: {in_words(error)} (SDX_DEBUG=1 shows the trace)", file=sys.stderr)
-        return 1
+        return exit_code(error)
     return 0
+
+
+def exit_code(error: Exception) -> int:
+    """1, but for the two ends that want room and not a correction: a full disk, and memory that ran out."""
+    from sdx_finetune.outcomes import Outcome, outcome_of
+
+    outcome = outcome_of(error)
+    return outcome if outcome in (Outcome.DISK_FULL, Outcome.OUT_OF_MEMORY) else 1
 
 
 def in_words(error: Exception) -> str:
