@@ -30,7 +30,7 @@ from sdx_finetune.rows import Row, Split, distinct, make_rows, read_rows, shards
 from sdx_finetune.stages import Stages, say
 
 if TYPE_CHECKING:
-    from sdx_finetune.batches import TokenRows
+    from sdx_finetune.scratch.batches import TokenRows
 
 SPLITS: tuple[Split, ...] = ("eval", "train")
 STAGES = ("data", "tokenizer", "train", "export", "parity", "card")
@@ -149,7 +149,7 @@ class Pipeline(Stages[Recipe]):
 
     def tokenizer(self) -> None:
         """Fit on an even sample of the training rows."""
-        from sdx_finetune.tokenizer import fit_tokenizer
+        from sdx_finetune.scratch.tokenizer import fit_tokenizer
 
         folder, spec = self.work / "tokenizer", self.recipe.tokenizer
         mark = digest(
@@ -166,10 +166,10 @@ class Pipeline(Stages[Recipe]):
 
     def train(self) -> None:
         """Train until the budget is spent, then save `model/` and run.json."""
-        from sdx_finetune.model import parameter_count
-        from sdx_finetune.tokenizer import load_tokenizer
+        from sdx_finetune.scratch.model import parameter_count
+        from sdx_finetune.scratch.tokenizer import load_tokenizer
+        from sdx_finetune.scratch.train import Run, finish
         from sdx_finetune.tracking import tracked
-        from sdx_finetune.train import Run, finish
 
         tokenizer = load_tokenizer(self.work / "tokenizer")
         train, held_out = self._token_rows()
@@ -194,8 +194,8 @@ class Pipeline(Stages[Recipe]):
 
     def snapshot(self) -> None:
         """Save `model/` from the last checkpoint, while or after training."""
-        from sdx_finetune.tokenizer import load_tokenizer
-        from sdx_finetune.train import Run, finish
+        from sdx_finetune.scratch.tokenizer import load_tokenizer
+        from sdx_finetune.scratch.train import Run, finish
 
         run = Run(self.recipe, load_tokenizer(self.work / "tokenizer"), *self._token_rows(), self.work, say)
         if not run.resume():
@@ -205,8 +205,8 @@ class Pipeline(Stages[Recipe]):
 
     def _token_rows(self) -> "tuple[TokenRows, TokenRows]":
         """Both splits as ids, tokenised once for a given tokenizer, length limit and data."""
-        from sdx_finetune.batches import cached_rows, encode_rows
-        from sdx_finetune.tokenizer import load_tokenizer
+        from sdx_finetune.scratch.batches import cached_rows, encode_rows
+        from sdx_finetune.scratch.tokenizer import load_tokenizer
 
         tokenizer, spec = load_tokenizer(self.work / "tokenizer"), self.recipe.train
         vocabulary = (self.work / "tokenizer" / "tokenizer.json").read_text(encoding="utf-8")

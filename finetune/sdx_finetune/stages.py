@@ -17,7 +17,7 @@ from sdx_finetune.recipe import Quantisation, Recipe
 from sdx_finetune.rows import Row
 
 if TYPE_CHECKING:
-    from sdx_finetune.parity import Report
+    from sdx_finetune.parity.gate import Report
 
 AnyRecipe = TypeVar("AnyRecipe", Recipe, AdaptRecipe)
 
@@ -71,8 +71,8 @@ class Stages(Generic[AnyRecipe]):
 
     def export(self) -> None:
         """Every quantisation of the recipe, from float32."""
-        from sdx_finetune.export_gguf import Label, export_gguf
-        from sdx_finetune.quantise import quantise
+        from sdx_finetune.export.gguf_file import Label, export_gguf
+        from sdx_finetune.export.quantise import quantise
 
         if not (self.work / "model").exists():
             earlier = "`merge`" if "merge" in self.names else "`train`, or `snapshot` for the last checkpoint"
@@ -81,7 +81,7 @@ class Stages(Generic[AnyRecipe]):
         label = Label(recipe.name, recipe.description, recipe.licence, recipe.languages)
         self.gguf("F32").parent.mkdir(exist_ok=True)
         if "vision_config" in json.loads((self.work / "model" / "config.json").read_text(encoding="utf-8")):
-            from sdx_finetune.export_vision import export_vision
+            from sdx_finetune.export.vision import export_vision
 
             whole, _ = export_vision(self.work / "model", self.gguf("F32"), self.gguf("mmproj"), label)
         else:
@@ -109,7 +109,7 @@ class Stages(Generic[AnyRecipe]):
 
     def reports(self, chats: list[list[dict[str, str]]]) -> "Iterator[Report]":
         """One for each file that was exported."""
-        from sdx_finetune.parity import compare
+        from sdx_finetune.parity.gate import compare
 
         kinds: tuple[Quantisation, ...] = self.recipe.export.quantisations
         for kind in kinds:

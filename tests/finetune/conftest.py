@@ -11,31 +11,10 @@ import pytest
 from sdx_finetune.recipe import Recipe
 from sdx_finetune.rows import Row, check_row
 
-# The `train` extra may be absent: then only the tests that need none of it are collected.
-collect_ignore = (
-    []
-    if all(find_spec(name) for name in ("torch", "transformers", "tokenizers", "gguf"))
-    else [
-        f"test_{name}.py"
-        for name in (
-            "batches",
-            "tokenizer",
-            "model",
-            "train",
-            "export_parity",
-            "parity_faults",
-            "export_kill",
-            "export_onnx",
-            "export_vision",
-            "run",
-            "dry_run",
-        )
-    ]
-    + ["jobs/test_train_job.py"]
-)
-collect_ignore += [
-    f"test_{name}.py" for package, name in (("mlflow", "tracking"), ("optuna", "search"), ("torch", "search")) if not find_spec(package)
-]
+# Extras may be absent: then only the tests that need none of them are collected.
+TRAINING = ("scratch", "export", "parity", "test_run.py", "jobs/test_train_job.py")
+collect_ignore = [] if all(find_spec(name) for name in ("torch", "transformers", "tokenizers", "gguf")) else [*TRAINING, "tune"]
+collect_ignore += [name for package, name in (("mlflow", "test_tracking.py"), ("optuna", "tune")) if not find_spec(package)]
 HERE = str(Path(__file__).parent)
 SMALL: dict[str, Any] = {
     "name": "toy",
@@ -74,7 +53,7 @@ def toy() -> list[Row]:
 
 @pytest.fixture(scope="session")
 def tokenizer(toy: list[Row], recipe: Recipe) -> Any:
-    from sdx_finetune.tokenizer import fit_tokenizer
+    from sdx_finetune.scratch.tokenizer import fit_tokenizer
 
     return fit_tokenizer(toy, recipe.tokenizer)
 
@@ -82,7 +61,7 @@ def tokenizer(toy: list[Row], recipe: Recipe) -> Any:
 @pytest.fixture(scope="session")
 def model_folder(tmp_path_factory: pytest.TempPathFactory, recipe: Recipe, tokenizer: Any) -> Path:
     """A random model with its tokenizer, as `finish` saves them."""
-    from sdx_finetune.model import build_model
+    from sdx_finetune.scratch.model import build_model
 
     folder = tmp_path_factory.mktemp("model")
     build_model(recipe.model, tokenizer, seed=3).save_pretrained(folder)

@@ -5,7 +5,7 @@ import pytest
 import yaml
 
 from sdx_finetune.datasets.store import Store
-from sdx_finetune.evaluate import LocalAnswerer, evaluate
+from sdx_finetune.measure.evaluate import LocalAnswerer, evaluate
 from sdx_finetune.recipe import Recipe
 from sdx_finetune.rows import Row, read_rows
 from sdx_finetune.run import Pipeline, main

@@ -22,11 +22,11 @@ from sdx_finetune.prompt.service_fields import RUN as PROMPT_RUN
 from sdx_finetune.prompt.service_fields import FewShotRequest, write_spec
 from sdx_finetune.prompt.spec import PromptSpec
 from sdx_finetune.run import load_recipe
-from sdx_finetune.search_spec import StudySpec
+from sdx_finetune.tune.spec import StudySpec
 from sdx_ui.envelope import LOOPBACK
 
 Kind = Literal["train", "augment", "prompt", "tune"]
-CODE_OF = ("sdx_domains.", "sdx_finetune.text_metrics:")
+CODE_OF = ("sdx_domains.", "sdx_finetune.measure.text_metrics:")
 """Functions that an inline recipe may name."""
 MODEL_FIELDS = ("model", "against", "tracking", "rows")
 """Fields with a word, an address, a data set, a Hugging Face id or a file."""

@@ -38,10 +38,10 @@ def simulator_speed(scenario: str, steps: int, seed: int) -> dict[str, Any]:
 
 
 def model_quality(gguf: Path | None, count: int, seed: int, out: Path, say: Callable[[str], None]) -> dict[str, Any]:
-    """The figures of sdx_finetune.evaluate over `count` rows that the ship domain makes from `seed`."""
+    """The figures of sdx_finetune.measure.evaluate over `count` rows that the ship domain makes from `seed`."""
     from sdx_domains.ship.examples import rows
     from sdx_domains.ship.grading import grade, schema_of
-    from sdx_finetune.evaluate import LocalAnswerer, evaluate
+    from sdx_finetune.measure.evaluate import LocalAnswerer, evaluate
     from sdx_finetune.rows import check_row
     from sdx_serving.llama_cpp import embedded_model_path
 

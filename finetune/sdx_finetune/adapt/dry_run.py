@@ -15,8 +15,8 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from sdx_finetune.adapt.recipe import AdaptRecipe
-from sdx_finetune.dry_run import OUT_OF_MEMORY, STEPS, free_mb, in_a_child
 from sdx_finetune.outcomes import Outcome, outcome_of
+from sdx_finetune.scratch.dry_run import OUT_OF_MEMORY, STEPS, free_mb, in_a_child
 
 Say = Callable[[str], None]
 MANY = 1 << 30

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from sdx_finetune.adapt.base import Base
 from sdx_finetune.adapt.recipe import AdaptRecipe
-from sdx_finetune.export_gguf import Label, export_gguf
-from sdx_finetune.parity import Report, compare
+from sdx_finetune.export.gguf_file import Label, export_gguf
+from sdx_finetune.parity.gate import Report, compare
 from sdx_finetune.recipe import Quantisation
 
 Say = Callable[[str], None]
@@ -25,8 +25,8 @@ def onnx_folder(work: Path, kind: str) -> Path:
 
 def export_others(recipe: AdaptRecipe, base: Base, work: Path, prompts: Chats, say: Say) -> None:
     """Files beside the GGUF models, each in the folder of its kind."""
-    from sdx_finetune.export_lora import export_lora
-    from sdx_finetune.export_onnx import export_onnx
+    from sdx_finetune.export.lora import export_lora
+    from sdx_finetune.export.onnx_file import export_onnx
 
     if recipe.export.adapter:
         label = Label(f"{recipe.name}-lora", recipe.description, recipe.licence, recipe.languages)
@@ -43,7 +43,7 @@ def export_others(recipe: AdaptRecipe, base: Base, work: Path, prompts: Chats, s
 def _compress(recipe: AdaptRecipe, work: Path, prompts: Chats, say: Say) -> None:
     from transformers import AutoTokenizer
 
-    from sdx_finetune.compress import compress
+    from sdx_finetune.export.compress import compress
 
     tokenizer = AutoTokenizer.from_pretrained(work / "model")
     texts = [str(tokenizer.apply_chat_template(chat, tokenize=False, add_generation_prompt=True)) for chat in prompts]

@@ -14,7 +14,7 @@ from sdx_finetune.rows import Row
 from sdx_finetune.stages import Stages, say
 
 if TYPE_CHECKING:
-    from sdx_finetune.parity import Report
+    from sdx_finetune.parity.gate import Report
 
 ADAPT_STAGES = ("data", "train", "merge", "export", "parity", "evaluate", "card")
 
@@ -100,7 +100,7 @@ class AdaptPipeline(Stages[AdaptRecipe]):
 
     def evaluate(self) -> None:
         """All held-out rows, asked beside the base; evaluation.json and report.html."""
-        from sdx_finetune.side_by_side import evaluate_recipe
+        from sdx_finetune.measure.side_by_side import evaluate_recipe
 
         rows = self.held_out()
         if any(row.images for row in rows):

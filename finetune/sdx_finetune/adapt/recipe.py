@@ -111,7 +111,7 @@ class GrpoSpec(Closed):
 class EvaluateSpec(Closed):
     """How the result is measured, on all held-out rows, beside its base."""
 
-    scorer: Dotted = "sdx_finetune.text_metrics:score"
+    scorer: Dotted = "sdx_finetune.measure.text_metrics:score"
     """Dotted name of `scorer(row, answer) -> {metric: bool | float | None}`."""
     schema_of: Dotted | None = None
     """Dotted name of `schema_of(row) -> JSON schema | None` that answers are held to."""

@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers, processors
 from transformers import AutoConfig, AutoModelForCausalLM, GenerationConfig, PreTrainedConfig, PreTrainedTokenizerFast
 
-from sdx_finetune.gguf_families import SPLITS, Family, Split, family_of, heads_of, unpermute
+from sdx_finetune.export.families import SPLITS, Family, Split, family_of, heads_of, unpermute
 
 _ADDED = (gguf.TokenType.CONTROL, gguf.TokenType.USER_DEFINED)
 

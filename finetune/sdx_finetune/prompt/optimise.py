@@ -6,7 +6,7 @@ from math import isfinite
 from pathlib import Path
 from typing import Any
 
-from sdx_finetune import text_metrics
+from sdx_finetune.measure import text_metrics
 from sdx_finetune.prompt.calls import Calls, Halt
 from sdx_finetune.prompt.examples import Example, Given, Plan, Prompt, Sides, plan
 from sdx_finetune.prompt.leaks import Guard

@@ -21,10 +21,10 @@ from typing import Any
 import yaml
 
 from sdx_finetune import progress
-from sdx_finetune.evaluate import figure
 from sdx_finetune.journal import write_whole
+from sdx_finetune.measure.evaluate import figure
+from sdx_finetune.measure.paired import LEAST_ROWS, paired
 from sdx_finetune.outcomes import Outcome, in_words, outcome_of
-from sdx_finetune.paired import LEAST_ROWS, paired
 from sdx_finetune.prompt.calls import Calls
 from sdx_finetune.prompt.examples import Given, Prompt, plan, read_examples
 from sdx_finetune.prompt.optimise import Choice, Finding, Optimiser, expected_calls

@@ -9,10 +9,10 @@ from peft import LoraConfig, PeftModel, get_peft_model
 from transformers import LlamaConfig, LlamaForCausalLM, Qwen3Config, Qwen3ForCausalLM
 
 from sdx_finetune.adapt.merge import merge, open_model
-from sdx_finetune.compress import compress
-from sdx_finetune.export_gguf import Label, export_gguf
-from sdx_finetune.export_lora import export_lora
-from sdx_finetune.parity import compare
+from sdx_finetune.export.compress import compress
+from sdx_finetune.export.gguf_file import Label, export_gguf
+from sdx_finetune.export.lora import export_lora
+from sdx_finetune.parity.gate import compare
 from sdx_finetune.recipe import Recipe
 from sdx_finetune.rows import Row
 

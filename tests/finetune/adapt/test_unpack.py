@@ -18,9 +18,9 @@ from transformers import (
 from sdx_finetune.adapt.base import resolve
 from sdx_finetune.adapt.recipe import BaseSpec
 from sdx_finetune.adapt.unpack_gguf import unpack
-from sdx_finetune.export_gguf import Label, export_gguf
-from sdx_finetune.parity import compare
-from sdx_finetune.quantise import quantise
+from sdx_finetune.export.gguf_file import Label, export_gguf
+from sdx_finetune.export.quantise import quantise
+from sdx_finetune.parity.gate import compare
 from sdx_finetune.recipe import ParitySpec, Recipe
 from sdx_finetune.rows import Row
 from sdx_serving.llama_cpp import embedded_model_path

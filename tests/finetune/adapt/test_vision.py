@@ -31,7 +31,7 @@ def seeing(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     from sdx_finetune.recipe import TokenizerSpec
     from sdx_finetune.rows import Message, Row
-    from sdx_finetune.tokenizer import fit_tokenizer
+    from sdx_finetune.scratch.tokenizer import fit_tokenizer
 
     turns = tuple(Message(role=role, content=text) for role, text in (("user", "Which colour is it?"), ("assistant", "red green blue")))
     tokenizer = fit_tokenizer([Row(messages=turns)] * 4, TokenizerSpec(vocab_size=330, extra_special=("<image>",)))

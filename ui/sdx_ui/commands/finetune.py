@@ -123,7 +123,7 @@ def init(
     from sdx_finetune.adapt.dry_run import starting_recipe as adapting
     from sdx_finetune.datasets.store import Store
     from sdx_finetune.datasets.vocabulary import masked, open_vocabulary
-    from sdx_finetune.dry_run import starting_recipe
+    from sdx_finetune.scratch.dry_run import starting_recipe
 
     card = Store().card(dataset)
     if missing := [kind for kind in ("train", "eval") if kind not in card.splits]:
@@ -156,9 +156,9 @@ def check(
     from dataclasses import asdict
 
     from sdx_finetune.adapt import dry_run as adapting
-    from sdx_finetune.dry_run import dry_run
     from sdx_finetune.recipe import Recipe
     from sdx_finetune.run import load_recipe
+    from sdx_finetune.scratch.dry_run import dry_run
 
     made = dry_run if isinstance(load_recipe(recipe), Recipe) else adapting.dry_run
     verdict = made(recipe, memory_mb, _say)

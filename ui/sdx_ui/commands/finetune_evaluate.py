@@ -17,7 +17,7 @@ def evaluate(
     data: Annotated[str, typer.Option(help="a data set, NAME@VERSION")],
     split: Annotated[str, typer.Option(help="whose rows are asked")] = "eval",
     scorer: Annotated[str, typer.Option(help="package.module:function of (row, answer); ship: sdx_domains.ship.grading:grade")] = (
-        "sdx_finetune.text_metrics:score"
+        "sdx_finetune.measure.text_metrics:score"
     ),
     schema: Annotated[
         str | None,
@@ -41,7 +41,7 @@ def evaluate(
 
     Answers are kept as they come: the same command goes on after a stop.
     """
-    from sdx_finetune.side_by_side import Measure, candidate, compare, labels_of
+    from sdx_finetune.measure.side_by_side import Measure, candidate, compare, labels_of
 
     folder = (out or Path("runs") / f"evaluate-{data.partition('@')[0]}").absolute()
     models = [str(Path(model).expanduser().absolute()) if model.endswith(".gguf") else model for model in models]
@@ -71,7 +71,7 @@ def _rows(data: str, split: str) -> list[Any]:
 
 def _report(result: dict[str, Any], folder: Path, data: str) -> Path:
     from sdx_finetune.datasets.store import Store
-    from sdx_finetune.report import write_report
+    from sdx_finetune.measure.report import write_report
 
     title = " against ".join(reversed([model["label"] for model in result["models"]]))
     return write_report(result, folder / "report.html", title=title, card=Store().card(data))

@@ -51,8 +51,8 @@ def export(
 
     sdx finetune export BASE --lora runs/port-watch/adapter --out files
     """
-    from sdx_finetune.export import export_files, model_folder
-    from sdx_finetune.export_gguf import Label
+    from sdx_finetune.export.files import export_files, model_folder
+    from sdx_finetune.export.gguf_file import Label
 
     if not (quant or onnx or lora):
         raise ValueError("nothing is asked for: give --quant Q8_0, --onnx int8 or --lora ADAPTER")
@@ -86,9 +86,9 @@ def parity(
     """
     from dataclasses import asdict
 
-    from sdx_finetune.export import model_folder
-    from sdx_finetune.parity import compare
-    from sdx_finetune.parity_stacks import kind_of
+    from sdx_finetune.export.files import model_folder
+    from sdx_finetune.parity.gate import compare
+    from sdx_finetune.parity.stacks import kind_of
     from sdx_finetune.recipe import ParitySpec, Quantisation
 
     model = model_folder(folder)

@@ -27,7 +27,7 @@ def tune(
     """
     from sdx_finetune.outcomes import Outcome
     from sdx_finetune.run import sigterm_as_interrupt
-    from sdx_finetune.search import search
+    from sdx_finetune.tune.search import search
 
     folder = (work or Path("runs") / study.stem).absolute()
     if detach:
