@@ -1,6 +1,6 @@
 """Runs a recipe again and again in child processes and kills them at random moments, until it ends by itself.
 
-python killer.py RECIPE WORK KILLS SEED SECONDS      kills within the first SECONDS of a child; prints [[killed at step], exit code]
+python killer.py RECIPE WORK KILLS SEED SECONDS      kills within the first SECONDS of a child; prints [[killed at step], exit code, seconds of the last]
 
 The packages are imported once: a child that is forked begins at once, and is a process like any other.
 """
@@ -38,8 +38,9 @@ def run(recipe: str, work: str, kills: int, seed: int, seconds: float) -> None:
         os.kill(pid, signal.SIGKILL)
         os.waitpid(pid, 0)
         at.append(told(Path(work)).get("step", 0))
+    began = time.monotonic()
     _, status = os.waitpid(child(recipe, work), 0)
-    print(json.dumps([at, os.waitstatus_to_exitcode(status)]))
+    print(json.dumps([at, os.waitstatus_to_exitcode(status), time.monotonic() - began]))
 
 
 if __name__ == "__main__":
