@@ -201,6 +201,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--json", action="store_true", help="the result as JSON on standard output")
     args = parser.parse_args(argv)
     signal.signal(signal.SIGTERM, _stop)
+    signal.signal(signal.SIGINT, _stop)  # a shell without job control gives its children an ignored Ctrl-C
     try:
         result = improve(PromptSpec.load(args.spec), args.work, partial(print, file=sys.stderr, flush=True))
     except (Exception, KeyboardInterrupt) as error:
