@@ -223,6 +223,7 @@ def starting_recipe(
             "patience": 4,
             "threads": os.cpu_count() or 1,
         },
+        **({"dpo": {"sft_weight": 0.5}} if pairs else {}),
         "export": {"quantisations": ["Q8_0"], "chosen": "Q8_0", "max_bytes": 10_000_000_000},
         "evaluate": {field: value for field, value in measure.items() if value},
     }
