@@ -10,7 +10,7 @@ import queue
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
-from concurrent.futures import Future
+from concurrent.futures import CancelledError, Future
 from concurrent.futures import TimeoutError as FutureTimeout
 from dataclasses import dataclass
 from typing import Any, Protocol, Self, TypeVar
@@ -106,6 +106,7 @@ class OpenAIChat:
         # trust_env off: a proxy variable must not divert a request to this machine's own engine.
         local = httpx.URL(self.base_url).host in ("127.0.0.1", "localhost", "::1")
         self._http = httpx.AsyncClient(headers=headers, timeout=None, trust_env=not local)
+        self._closing, self._lock = False, threading.Lock()
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="sdx-chat", daemon=True)
         self._thread.start()
@@ -117,13 +118,22 @@ class OpenAIChat:
         self.close()
 
     def close(self) -> None:
-        """Drop the connections and the thread. Safe to call twice."""
-        if self._loop.is_closed():
-            return
-        asyncio.run_coroutine_threadsafe(self._http.aclose(), self._loop).result(5)
+        """Drop the connections and the thread; calls of other threads end with EngineUnavailable. Safe to call twice."""
+        with self._lock:
+            if self._closing:
+                return
+            self._closing = True
+        asyncio.run_coroutine_threadsafe(self._end(), self._loop).result(5)
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(5)
         self._loop.close()
+
+    async def _end(self) -> None:
+        calls = asyncio.all_tasks() - {asyncio.current_task()}
+        for call in calls:
+            call.cancel()
+        await asyncio.gather(*calls, return_exceptions=True)
+        await self._http.aclose()
 
     def complete(
         self,
@@ -156,7 +166,7 @@ class OpenAIChat:
                 pieces.put(piece)
 
         future = self._submit(self._within(deadline_s, pump))
-        future.add_done_callback(lambda done: pieces.put(None if done.cancelled() else done.exception()))
+        future.add_done_callback(lambda done: pieces.put(self._closed() if done.cancelled() else done.exception()))
         try:
             while isinstance(piece := pieces.get(), str):
                 yield piece
@@ -180,10 +190,11 @@ class OpenAIChat:
         return body
 
     def _submit(self, work: Coroutine[Any, Any, T]) -> "Future[T]":
-        if self._loop.is_closed():
-            work.close()
-            raise EngineUnavailable(f"the client of {self.base_url} was closed: make a new one")
-        return asyncio.run_coroutine_threadsafe(work, self._loop)
+        with self._lock:
+            if not self._closing:
+                return asyncio.run_coroutine_threadsafe(work, self._loop)
+        work.close()
+        raise self._closed()
 
     def _wait(self, work: Coroutine[Any, Any, T], deadline_s: float) -> T:
         future = self._submit(work)
@@ -192,6 +203,8 @@ class OpenAIChat:
         except FutureTimeout as error:
             future.cancel()
             raise self._late(deadline_s) from error
+        except CancelledError as error:
+            raise self._closed() from error
 
     async def _within(self, deadline_s: float, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
         """The result of `work`, or ChatError; every error of the transport is given its plain meaning here."""
@@ -208,6 +221,9 @@ class OpenAIChat:
             ) from error
         except (httpx.InvalidURL, ValueError, KeyError, TypeError, IndexError) as error:
             raise RequestRefused(f"{self.base_url} did not answer in the OpenAI protocol ({error!r}): is it a model engine?") from error
+
+    def _closed(self) -> EngineUnavailable:
+        return EngineUnavailable(f"the client of {self.base_url} was closed: make a new one")
 
     def _late(self, deadline_s: float) -> DeadlineExceeded:
         return DeadlineExceeded(f"no answer from {self.base_url} within {deadline_s:.2f} s; the request was cancelled")

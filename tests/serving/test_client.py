@@ -4,6 +4,7 @@ import http.server
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 import pytest
@@ -114,6 +115,23 @@ def test_a_closed_client_says_so_and_closes_twice() -> None:
     client.close()
     with pytest.raises(EngineUnavailable, match="closed"):
         client.complete(ASK)
+
+
+@pytest.mark.parametrize("call", [lambda client: client.complete(ASK), lambda client: list(client.stream(ASK))])
+def test_closing_ends_the_calls_of_other_threads(call: Callable[[OpenAIChat], object]) -> None:
+    begun = threading.Event()
+
+    def slow(handler: Handler) -> None:
+        begun.set()
+        drip(handler)
+
+    with serving(slow) as url, ThreadPoolExecutor(1) as pool:
+        client = OpenAIChat(url)
+        answer = pool.submit(call, client)
+        begun.wait(5)
+        client.close()
+        with pytest.raises(EngineUnavailable, match="closed"):
+            answer.result(1.0)
 
 
 def test_scripted_says_its_lines_then_repeats_the_last() -> None:

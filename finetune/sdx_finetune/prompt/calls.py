@@ -6,8 +6,9 @@ that after a kill the answers that are there stand in for the calls.
 
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from threading import Lock
@@ -60,23 +61,30 @@ class Calls:
         self._known = {item["key"]: Answered(**item) for item in whole_lines(kept)}
         self._asked: dict[str, Future[Answered]] = {}
         self._turns: Counter[str] = Counter()
-        self._limit = most
-        self._halt: Halt | None = None
+        self._cause: Exception | None = None
         self._lock = Lock()
 
     @property
     def left(self) -> int:
         return self.most - len(self._asked)
 
-    def allow(self, count: int) -> None:
-        """From now on at most `count` further calls, and never more than `most` in all."""
-        self._limit = min(self.most, len(self._asked) + count)
+    @contextmanager
+    def share(self, count: int) -> "Iterator[Share]":
+        """A way to ask at most `count` further calls; a thread that goes on with it afterwards gets Halt, and pays nothing."""
+        share = Share(self, min(self.most, len(self._asked) + count))
+        try:
+            yield share
+        finally:
+            share.over = True
+        wait(list(self._asked.values()))  # DSPy leaves its threads behind: what they have begun is counted
 
     def stop(self) -> None:
         """Let no further call begin: for a run that ends while threads still want something."""
-        self._halt = self._halt or Halt(ChatError("stopped"))
+        self._cause = self._cause or ChatError("stopped")
 
-    def ask(self, messages: Messages, temperature: float | None = None, max_tokens: int | None = None) -> Answered:
+    def ask(
+        self, messages: Messages, temperature: float | None = None, max_tokens: int | None = None, share: "Share | None" = None
+    ) -> Answered:
         """The answer; a sampled one (temperature above 0) is new each time, a greedy one is asked for once.
 
         Raises:
@@ -90,9 +98,9 @@ class Calls:
             key = f"{content}-{self._turns[content]}" if warmth > 0 else content
             future, mine = self._asked.get(key), False
             if future is None:
-                if self._halt is not None:
-                    raise self._halt
-                if len(self._asked) >= self._limit:
+                if self._cause is not None:
+                    raise Halt(self._cause)
+                if len(self._asked) >= (share.limit if share else self.most) or (share and share.over):
                     raise Halt()
                 future, mine = self._asked.setdefault(key, Future()), True
         if mine:
@@ -113,8 +121,8 @@ class Calls:
         try:
             said = self._known.get(key) or self._pay(key, messages, temperature, max_tokens)
         except Exception as error:  # noqa: BLE001 - the model is gone, or the disk is full: nobody may take it for a bad answer
-            self._halt = self._halt or Halt(error)
-            future.set_exception(self._halt)
+            self._cause = self._cause or error
+            future.set_exception(Halt(self._cause))
             return
         except BaseException as error:
             future.set_exception(error)
@@ -141,10 +149,28 @@ class Calls:
                 if isinstance(error, RequestRefused) and error.status in THIS_REQUEST:
                     return Answered(key, failure=str(error), model=self.spec.model)
                 passes = isinstance(error, EngineUnavailable) or error.status == 429 or error.status >= 500
-                if wait_s is None or not passes or self._halt is not None:
+                if wait_s is None or not passes or self._cause is not None:
                     raise
                 time.sleep(wait_s)
                 continue
             text = got.text.encode("utf-8", "replace").decode()  # half a surrogate pair cannot be written down
             return Answered(key, text, "", got.model, got.prompt_tokens, got.completion_tokens)
         raise AssertionError("the last try returns or raises")
+
+
+@dataclass(slots=True)
+class Share:
+    """The calls that one search may make; from Calls.share()."""
+
+    calls: Calls
+    limit: int
+    """Of all calls of the run, at which this search ends."""
+    over: bool = False
+
+    @property
+    def spec(self) -> ModelSpec:
+        return self.calls.spec
+
+    def ask(self, messages: Messages, temperature: float | None = None, max_tokens: int | None = None) -> Answered:
+        """As Calls.ask, within the share."""
+        return self.calls.ask(messages, temperature, max_tokens, self)

@@ -99,11 +99,10 @@ class Optimiser:
         counts = f"{len(sides.train)} train, {len(sides.validation)} validation, {len(sides.test)} test rows"
         self.say(f"{where}{self.spec.search.optimiser} on {counts}, at most {share} calls")
         guard = Guard(self.given.examples, sides.test, self.base.instruction, self.spec.language)
-        self.calls.allow(share)
-        found = search(
-            self.spec.search, sides, self.base, self.metric, guard, self.calls, self.log, self.spec.seed + number, lambda line: self.say(where + line)
-        )  # fmt: skip
-        self.calls.allow(self.calls.left)
+        with self.calls.share(share) as calls:
+            found = search(
+                self.spec.search, sides, self.base, self.metric, guard, calls, self.log, self.spec.seed + number, lambda line: self.say(where + line)
+            )  # fmt: skip
         refused = [*found.refused, *(reason for prompt in found.best if (reason := guard.prompt(prompt)))]
         best = next((prompt for prompt in found.best if not guard.prompt(prompt) and prompt != self.base), None)
         best = self._simpler(best, sides.validation) if best else None

@@ -10,7 +10,7 @@ from typing import Any
 import dspy
 from dspy.lm15 import Message, Request, Response, TextPart, Usage
 
-from sdx_finetune.prompt.calls import Calls
+from sdx_finetune.prompt.calls import Share
 from sdx_finetune.prompt.examples import Example, Prompt
 
 PROPOSAL_TOKENS = 800
@@ -45,9 +45,9 @@ class PlainAdapter(dspy.ChatAdapter):
 
 
 class Engine:
-    """Answers DSPy's requests through Calls."""
+    """Answers DSPy's requests, within the calls of a search."""
 
-    def __init__(self, calls: Calls) -> None:
+    def __init__(self, calls: Share) -> None:
         self.calls = calls
 
     def complete(self, request: Request) -> Response:
@@ -71,7 +71,7 @@ class Program(dspy.Module):
         return self.answer(query=query)
 
 
-def language_models(calls: Calls) -> tuple[Any, Any]:
+def language_models(calls: Share) -> tuple[Any, Any]:
     """DSPy's view of the model: to answer, and to write about the task."""
     spec = calls.spec
     shared: dict[str, Any] = {"engine": Engine(calls), "cache": False, "num_retries": 0, "temperature": spec.temperature}

@@ -7,7 +7,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from sdx_finetune.prompt.calls import Calls, Halt
+from sdx_finetune.prompt.calls import Halt, Share
 from sdx_finetune.prompt.examples import Example, Prompt, Sides
 from sdx_finetune.prompt.leaks import Guard
 from sdx_finetune.prompt.spec import SearchSpec
@@ -35,7 +35,7 @@ class Found:
 
 
 def search(
-    spec: SearchSpec, sides: Sides, base: Prompt, metric: Metric, guard: Guard, calls: Calls, log: Path, seed: int, say: Say
+    spec: SearchSpec, sides: Sides, base: Prompt, metric: Metric, guard: Guard, calls: Share, log: Path, seed: int, say: Say
 ) -> Found:
     """Candidates for sides.validation, from sides.train; sides.test is never touched.
 
