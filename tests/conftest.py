@@ -1,4 +1,4 @@
-"""One switch for all tests: nothing connects beyond this machine."""
+"""For all tests: nothing connects beyond this machine, and no job goes into its user's queue."""
 
 import socket
 
@@ -18,3 +18,8 @@ def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
         connect(self, address)  # pyright: ignore[reportArgumentType]
 
     monkeypatch.setattr(socket.socket, "connect", checked)
+
+
+@pytest.fixture(autouse=True)
+def own_queue(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
+    monkeypatch.setenv("SDX_JOBS", str(tmp_path_factory.getbasetemp() / "jobs"))

@@ -2,10 +2,13 @@
 
 import json
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 FILE = "progress.json"
+Say = Callable[[str], None]
+"""Takes one line for the person who waits."""
 
 
 def tell(work: Path, stage: str, done: float, **facts: Any) -> None:

@@ -23,7 +23,7 @@ def from_yaml(kind: type[Spec], path: Path) -> Spec:
     try:
         return kind.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
     except ValidationError as error:
-        lines = [f"{'.'.join(map(str, e['loc'])) or 'recipe'}: {e['msg']} (given: {e['input']!r:.120})" for e in error.errors()]
+        lines = [f"{'.'.join(map(str, e['loc'])) or 'file'}: {e['msg']} (given: {e['input']!r:.120})" for e in error.errors()]
         raise ValueError(f"{path}: " + "; ".join(lines)) from error
     except yaml.YAMLError as error:
         raise ValueError(f"{path}: not YAML: {error}") from error

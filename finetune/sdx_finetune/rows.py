@@ -15,6 +15,7 @@ from typing import Any, Literal
 from pydantic import Field, ValidationError
 
 from sdx_domains.contract import Closed, digest
+from sdx_finetune.progress import Say
 from sdx_finetune.recipe import DataSpec
 
 Generator = Callable[[int, int], Iterator[dict[str, Any]]]
@@ -98,7 +99,7 @@ def make_shard(shard: Shard) -> int:
     return len(rows)
 
 
-def make_rows(spec: DataSpec, split: Split, folder: Path, workers: int, say: Callable[[str], None]) -> list[Path]:
+def make_rows(spec: DataSpec, split: Split, folder: Path, workers: int, say: Say) -> list[Path]:
     """Write the shards of a split that are missing; all of the split's files, in order."""
     folder.mkdir(parents=True, exist_ok=True)
     shards = shards_of(spec, split, folder)

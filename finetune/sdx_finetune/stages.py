@@ -3,6 +3,7 @@
 import json
 import sys
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -31,7 +32,7 @@ def _words(turn: dict[str, str]) -> dict[str, str]:
     return {**turn, "content": turn["content"].replace(IMAGE, "").strip()}
 
 
-class Stages(Generic[AnyRecipe]):
+class Stages(ABC, Generic[AnyRecipe]):
     """The stages of one recipe in one folder; a pipeline adds its own."""
 
     names: ClassVar[tuple[str, ...]]
@@ -43,11 +44,13 @@ class Stages(Generic[AnyRecipe]):
         self.recipe, self.recipe_path, self.work, self.workers = recipe, recipe_path, work, workers
         work.mkdir(parents=True, exist_ok=True)
 
+    @abstractmethod
     def held_out(self) -> list[Row]:
-        raise NotImplementedError
+        """Rows that no training step has seen."""
 
+    @abstractmethod
     def by_name(self) -> Mapping[str, Callable[[], None]]:
-        raise NotImplementedError
+        """Each of `names` as what it does."""
 
     def stage(self, name: str) -> None:
         """Run one. ValueError when this kind of recipe has none of that name."""

@@ -18,6 +18,7 @@ from typing import Any
 
 from sdx_finetune.journal import write_whole
 from sdx_finetune.outcomes import Outcome, outcome_of
+from sdx_finetune.progress import Say
 from sdx_finetune.provenance import provenance
 
 LOCAL = "local"
@@ -30,7 +31,6 @@ BATCH, MOST_LETTERS = 1000, 5000
 _NO_NAME = re.compile(r"[^\w\-./ ]")
 """What MLflow takes in no name."""
 Log = Callable[[Mapping[str, float], int], None]
-Say = Callable[[str], None]
 
 
 def _say(line: str) -> None:

@@ -62,7 +62,7 @@ def sdx(*words: str) -> subprocess.Popen[str]:
 def test_the_list_shows_progress_and_who_waits(queue: Queue, capsys: pytest.CaptureFixture[str]) -> None:
     first, second = begin(queue, "a", 400), begin(queue, "b", 1, kind="compress")
     until_running(queue, first)
-    assert cli.main(["jobs", "list", "--json"]) == 0
+    assert cli.main(["jobs", "--json"]) == 0
     listed = json.loads(capsys.readouterr().out)
     assert [job["id"] for job in listed] == [first.id, second.id]
     assert listed[0]["progress"]["stage"] == "train" and listed[1]["waits_for"] == [first.id]

@@ -5,13 +5,12 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from sdx_finetune.adapt.recipe import EMBEDDED, BaseSpec
+from sdx_finetune.progress import Say
 
-Say = Callable[[str], None]
 WANTED = ("*.safetensors", "*.json", "*.txt", "*.jinja", "*.model")
 UNWANTED = ("*/*", "consolidated*")
 _EDITION = 1  # of what `unpack` writes

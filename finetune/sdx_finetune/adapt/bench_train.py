@@ -19,11 +19,11 @@ from typing import Any
 import yaml
 
 from sdx_finetune.adapt.recipe import AdaptRecipe
+from sdx_finetune.progress import Say
 from sdx_finetune.provenance import provenance
 
 WARM_UP = 5
 """Steps that are not counted: the first ones allocate."""
-Say = Callable[[str], None]
 
 
 def bench(pairs: int, steps: int, threads: int, base: str, seed: int, say: Say) -> dict[str, Any]:
@@ -97,7 +97,8 @@ def ours(recipe: AdaptRecipe) -> dict[str, Any]:
     from sdx_finetune.adapt.base import resolve
     from sdx_finetune.adapt.rows import splits
     from sdx_finetune.adapt.train import metric_of
-    from sdx_finetune.adapt.watch import Stop, Watch
+    from sdx_finetune.adapt.watch import Watch
+    from sdx_finetune.stopping import Stop
 
     folder = resolve(recipe.base).folder
     reader = trainers.load_reader(folder)

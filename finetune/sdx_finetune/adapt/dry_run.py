@@ -8,7 +8,7 @@ import os
 import resource
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -16,9 +16,9 @@ from typing import Any
 
 from sdx_finetune.adapt.recipe import AdaptRecipe
 from sdx_finetune.outcomes import Outcome, outcome_of
+from sdx_finetune.progress import Say
 from sdx_finetune.scratch.dry_run import OUT_OF_MEMORY, STEPS, free_mb, in_a_child
 
-Say = Callable[[str], None]
 MANY = 1 << 30
 """An interval that never comes."""
 

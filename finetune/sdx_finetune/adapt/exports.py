@@ -1,15 +1,15 @@
 """What a recipe asks for beside GGUF models: the adapter alone, ONNX, compressed weights; and the proof of each."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 from sdx_finetune.adapt.base import Base
 from sdx_finetune.adapt.recipe import AdaptRecipe
 from sdx_finetune.export.gguf_file import Label, export_gguf
 from sdx_finetune.parity.gate import Report, compare
+from sdx_finetune.progress import Say
 from sdx_finetune.recipe import Quantisation
 
-Say = Callable[[str], None]
 Chats = list[list[dict[str, str]]]
 ONNX_AS: dict[str, Quantisation] = {"fp32": "F32", "int8": "Q8_0"}
 """Whose agreement an ONNX file must reach; its int8 leaves the layers with outliers in float32."""

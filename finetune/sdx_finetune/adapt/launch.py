@@ -17,8 +17,9 @@ from typing import Any
 from torch import cuda
 
 from sdx_finetune.adapt.recipe import AdaptRecipe
-from sdx_finetune.adapt.watch import Say, Stop
 from sdx_finetune.outcomes import Outcome
+from sdx_finetune.progress import Say
+from sdx_finetune.stopping import Stop
 
 CONFIGURATIONS = Path(__file__).resolve().parents[2] / "recipes" / "accelerate"
 PATIENCE_S = 60.0

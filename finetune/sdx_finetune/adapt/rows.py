@@ -9,13 +9,13 @@ from sdx_domains.contract import digest
 from sdx_finetune.adapt.recipe import AdaptRecipe
 from sdx_finetune.datasets.formats import IMAGE
 from sdx_finetune.datasets.store import Store
+from sdx_finetune.progress import Say
 from sdx_finetune.rows import Row, Split, read_rows
 
 if TYPE_CHECKING:
     from datasets import Dataset  # pyright: ignore[reportAttributeAccessIssue]
 
 BATCH = 256
-Say = Callable[[str], None]
 Reader = Any
 """A tokenizer, or the processor of a vision-language model: transformers types neither of them usefully."""
 

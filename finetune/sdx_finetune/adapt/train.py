@@ -22,10 +22,12 @@ from sdx_finetune.adapt.base import Base, resolve
 from sdx_finetune.adapt.checkpoints import best_of, drop_others, measured, state_of, step_of, whole_ones
 from sdx_finetune.adapt.merge import copy_tokenizer, open_model
 from sdx_finetune.adapt.recipe import AdaptRecipe
-from sdx_finetune.adapt.watch import Log, Metric, Say, Stop, Watch, in_step, keep_journal_to
+from sdx_finetune.adapt.watch import Log, Metric, Watch, in_step, keep_journal_to
 from sdx_finetune.journal import making, write_whole
 from sdx_finetune.outcomes import Outcome, in_words, outcome_of
+from sdx_finetune.progress import Say
 from sdx_finetune.provenance import provenance
+from sdx_finetune.stopping import Stop
 
 LOOSE = {"threads", "patience", "eval_every", "gradient_checkpointing", "precision", "batch_rows", "accumulate"}
 """What may change between two sessions of a run; of the last two the product may not."""

@@ -1,25 +1,23 @@
 """What happens around TRL's steps: progress told, held-out losses kept, checkpoints marked, a stop obeyed."""
 
 import json
-import signal
-import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from math import isfinite
 from pathlib import Path
-from types import FrameType
-from typing import Any, Self
+from typing import Any
 
 import torch
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from sdx_finetune import progress
 from sdx_finetune.adapt.checkpoints import PREFIX, best_of, drop_others, mark_whole, measured, whole_ones
+from sdx_finetune.progress import Say
+from sdx_finetune.stopping import Stop
 
 SAY_EVERY_S = 10.0
 JOURNAL = "train.jsonl"
-Say = Callable[[str], None]
 Log = Callable[[Mapping[str, float], int], None]
 
 
@@ -45,35 +43,13 @@ def _step_in(line: str) -> float:
         return float("inf")
 
 
-class Stop:
-    """Ctrl-C and SIGTERM ask for a checkpoint; the second time they end at once. Use as a context manager."""
-
-    def __init__(self, say: Say) -> None:
-        self.asked, self._say = False, say
-        self._before: dict[int, Any] = {}
-
-    def __enter__(self) -> Self:
-        if threading.current_thread() is threading.main_thread():
-            self._before = {number: signal.signal(number, self._ask) for number in (signal.SIGINT, signal.SIGTERM)}
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
-
-    def _ask(self, number: int, _: FrameType | None) -> None:
-        if self.asked:
-            raise KeyboardInterrupt
-        self.asked = True
-        self._say("stopping after this step, with a checkpoint; once more ends at once")
-
-    def agreed(self, device: torch.device) -> bool:
-        """Whether any process was asked: all must stop at the same step."""
-        if not in_step():
-            return self.asked
-        flag = torch.tensor([int(self.asked)], device=device)
-        torch.distributed.all_reduce(flag)
-        return bool(flag.item())
+def agreed(stop: Stop, device: torch.device) -> bool:
+    """Whether any process was asked to stop: all must at the same step."""
+    if not in_step():
+        return stop.asked
+    flag = torch.tensor([int(stop.asked)], device=device)
+    torch.distributed.all_reduce(flag)
+    return bool(flag.item())
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +83,7 @@ class Watch(TrainerCallback):
         self._last = self._began
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
-        if self.stop.agreed(args.device):
+        if agreed(self.stop, args.device):
             self.stopped = state.global_step < state.max_steps
             control.should_save = control.should_training_stop = True
             control.should_evaluate = control.should_evaluate and not self.stopped

@@ -25,10 +25,9 @@ from sdx_finetune.datasets.formats import Row
 from sdx_finetune.datasets.gather import gather, key_of
 from sdx_finetune.datasets.store import Store
 from sdx_finetune.journal import append, whole_lines, write_whole
-from sdx_finetune.progress import tell
+from sdx_finetune.progress import Say, tell
 from sdx_serving.client import ChatClient
 
-Say = Callable[[str], None]
 Answers = Callable[[Sequence[Row], int, Callable[[], int]], Generator[tuple[Request, Said], None, None]]
 """Examples, number of the first request, about how many more are needed -> each request with its answer, in order, without end."""
 SAY_EVERY_S = 5.0

@@ -4,11 +4,10 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-import yaml
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
 from sdx_domains.contract import Closed, Language, digest
-from sdx_finetune.recipe import Dotted
+from sdx_finetune.recipe import Dotted, from_yaml
 
 PLANNER = "planner"
 Share = Annotated[float, Field(gt=0.0, le=1.0)]
@@ -117,15 +116,7 @@ class AugmentSpec(Closed):
     @classmethod
     def load(cls, path: Path) -> Self:
         """Read YAML; paths in it are relative to it. ValueError names the file, each wrong field, its value and what was expected."""
-        try:
-            held = yaml.safe_load(path.read_text(encoding="utf-8"))
-            spec = cls.model_validate(held)
-        except ValidationError as error:
-            lines = [f"{'.'.join(map(str, e['loc'])) or 'file'}: {e['msg']} (given: {e['input']!r:.100})" for e in error.errors()]
-            raise ValueError(f"{path}: " + "; ".join(lines)) from error
-        except yaml.YAMLError as error:
-            raise ValueError(f"{path}: not YAML: {error}") from error
-        return spec._beside(path.resolve().parent)
+        return from_yaml(cls, path)._beside(path.resolve().parent)
 
     def _beside(self, folder: Path) -> Self:
         whole = lambda path: folder / path if path is not None else None

@@ -1,7 +1,7 @@
 """What a data set holds and what is wrong with it, before any training starts. Start at check()."""
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from itertools import islice
 
 from pydantic import BaseModel
@@ -13,11 +13,11 @@ from sdx_finetune.datasets.gather import Gathered
 from sdx_finetune.datasets.near import Embed, Pair, near_by_meaning, near_by_words
 from sdx_finetune.datasets.splits import group_of, leaks
 from sdx_finetune.datasets.vocabulary import Vocabulary, chatml
+from sdx_finetune.progress import Say
 
 BUCKETS = (32, 64, 128, 256, 384, 512, 768, 1024, 1536, 2048, 4096, 8192)
 NEAR_WORDS, NEAR_MEANING = 0.8, 0.97
 """Jaccard of shingles; cosine of embeddings."""
-Say = Callable[[str], None]
 
 
 class Report(BaseModel):

@@ -1,17 +1,16 @@
 """All files that are asked for of one model folder, each whole or not there, and the same bytes when it is done again."""
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sdx_finetune.progress import Say
 from sdx_finetune.recipe import Quantisation
 
 if TYPE_CHECKING:
     from sdx_finetune.export.gguf_file import Label
     from sdx_finetune.export.onnx_file import OnnxKind
-
-Say = Callable[[str], None]
 
 
 def model_folder(given: Path) -> Path:

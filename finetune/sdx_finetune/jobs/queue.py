@@ -144,9 +144,11 @@ class Queue:
         return sorted(chosen, key=lambda job: (not job.unfinished, job.turn if job.unfinished else -(job.ended or job.created)))
 
     def job(self, name: str) -> Job:
-        """By its id, or by the end of it where only one fits. KeyError names what there is."""
+        """By its id, or by an end of it of three letters or more where only one fits. KeyError names what there is."""
         with self._open() as db:
-            rows = db.execute("SELECT * FROM jobs WHERE id = ?1 OR substr(id, -length(?1)) = ?1 ORDER BY id = ?1 DESC", (name,)).fetchall()
+            rows = db.execute(
+                "SELECT * FROM jobs WHERE id = ?1 OR length(?1) > 2 AND substr(id, -length(?1)) = ?1 ORDER BY id = ?1 DESC", (name,)
+            ).fetchall()
         if rows and (len(rows) == 1 or rows[0]["id"] == name):
             return from_row(rows[0])
         if rows:

@@ -17,6 +17,7 @@ from typing import Any, Protocol
 
 from sdx_domains.contract import digest
 from sdx_finetune.journal import write_whole
+from sdx_finetune.progress import Say
 from sdx_finetune.provenance import provenance
 from sdx_finetune.rows import Row
 from sdx_serving.client import ChatClient
@@ -105,7 +106,7 @@ def evaluate(
     *,
     schema_of: SchemaOf = lambda row: None,
     group_by: Sequence[str] = ("language",),
-    say: Callable[[str], None] = lambda line: None,
+    say: Say = lambda line: None,
     seed: int | None = None,
 ) -> dict[str, Any]:
     """Answer, score and summarise; writes `out` (summary, JSON) and beside it `<out>.answers.jsonl`.
@@ -131,7 +132,7 @@ def answered(
     out: Path,
     *,
     schema_of: SchemaOf = lambda row: None,
-    say: Callable[[str], None] = lambda line: None,
+    say: Say = lambda line: None,
     told: Callable[[int, int], None] = lambda done, total: None,
 ) -> dict[str, dict[str, Any]]:
     """Records {key, answer, seconds} by row key, those of an earlier call taken from `<out>.answers.jsonl`.

@@ -19,6 +19,7 @@ from sdx_finetune.adapt.recipe import EMBEDDED, AdaptRecipe
 from sdx_finetune.journal import write_whole
 from sdx_finetune.measure.evaluate import Answerer, EndpointAnswerer, LocalAnswerer, Score, Scorer, answered, summary
 from sdx_finetune.measure.paired import paired_all, verdict
+from sdx_finetune.progress import Say
 from sdx_finetune.provenance import provenance
 from sdx_finetune.rows import Row, load_function
 
@@ -26,7 +27,6 @@ NEW = "new"
 WORST, MOST_LETTERS = 20, 2000
 """Lost rows that are shown, and of each text so much."""
 _FILE_NAME = re.compile(r"[^\w.-]+")
-Say = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,8 +23,9 @@ from sdx_finetune.augment.spec import PLANNER, AugmentSpec
 from sdx_finetune.augment.teacher import Said, Teacher, answered
 from sdx_finetune.datasets.formats import Row
 from sdx_finetune.journal import append
-from sdx_finetune.on_ray.cluster import Need, Say, checked_address, joined, make_room, nodes_of
+from sdx_finetune.on_ray.cluster import Need, checked_address, joined, make_room, nodes_of
 from sdx_finetune.on_ray.foreman import Lost, Put, Site
+from sdx_finetune.progress import Say
 from sdx_serving.llama_cpp import open_chat
 
 LOSSES = 5

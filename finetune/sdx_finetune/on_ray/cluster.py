@@ -11,12 +11,13 @@ import socket
 import sys
 import time
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Any
 
+from sdx_finetune.progress import Say
 from sdx_finetune.recipe import Dotted
 
 LOCAL = "local"
@@ -32,7 +33,6 @@ ENVIRON = {
     "RAY_worker_niceness": "0",  # a cluster that is started here works at this process's own priority
 }
 _ADDRESS = re.compile(r"(ray://)?(?P<host>[\w.-]+|\[[0-9a-fA-F:]+\]):(?P<port>\d{1,5})")
-Say = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,25 +5,24 @@ Where the nodes share the work folder, they train in it; else a node trains in a
 
 import json
 import os
-import signal
 import sys
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from types import FrameType
-from typing import Any, Self
+from typing import Any
 from uuid import uuid4
 
 from sdx_finetune.adapt.recipe import AdaptRecipe
 from sdx_finetune.datasets.store import Store
 from sdx_finetune.journal import write_whole
-from sdx_finetune.on_ray.cluster import Need, Say, checked_address, joined, make_room, nodes_of
+from sdx_finetune.on_ray.cluster import Need, checked_address, joined, make_room, nodes_of
 from sdx_finetune.on_ray.foreman import Lost, Site
 from sdx_finetune.on_ray.ranks import DATASETS, Apart, Ended, Line, Plan, Sent, fit, states
 from sdx_finetune.outcomes import Outcome
+from sdx_finetune.progress import Say
 from sdx_finetune.recipe import Recipe
+from sdx_finetune.stopping import Stop
 
 LOSSES = 3
 NOT_SENT = ("gguf", "onnx", "model", "adapter")
@@ -51,7 +50,7 @@ def train_on(address: str, recipe: Recipe | AdaptRecipe, recipe_path: Path, work
         functions = [recipe.grpo.reward if recipe.grpo else None]
     else:
         functions = [recipe.data.generator, recipe.data.derive]
-    with joined(address, functions) as ray, Site(ray) as site, _witness(work) as witness, _Stop() as stop:
+    with joined(address, functions) as ray, Site(ray) as site, _witness(work) as witness, Stop(say) as stop:
         need = need_of(recipe, sum(node.get("GPU", 0) for node in nodes_of(ray)))
         make_room(ray, need, say)
         plan = _plan(recipe, recipe_path, work, witness, need)
@@ -74,7 +73,7 @@ def _plan(recipe: Recipe | AdaptRecipe, path: Path, work: Path, witness: str, ne
     return Plan(text, str(work), here, witness, "sdx_finetune.adapt.train", (), added, need)
 
 
-def _trained(site: Site, plan: Plan, recipe: Recipe | AdaptRecipe, say: Say, stop: "_Stop") -> Ended:
+def _trained(site: Site, plan: Plan, recipe: Recipe | AdaptRecipe, say: Say, stop: Stop) -> Ended:
     """How it ended; begun again when even the node was lost from which Ray Train looks after the others."""
     for losses in range(1, LOSSES + 1):
         try:
@@ -86,14 +85,15 @@ def _trained(site: Site, plan: Plan, recipe: Recipe | AdaptRecipe, say: Say, sto
     raise RuntimeError(f"the cluster lost the training {LOSSES} times; the same command goes on from the last checkpoint")
 
 
-def _followed(site: Site, plan: Plan, recipe: Recipe | AdaptRecipe, say: Say, stop: "_Stop") -> Ended:
+def _followed(site: Site, plan: Plan, recipe: Recipe | AdaptRecipe, say: Say, stop: Stop) -> Ended:
     """Until training has ended: its lines are shown, its files kept. Raises Lost."""
     work, ended = Path(plan.work), Ended(Outcome.FAILED, 0, "")
+    passed_on = False
 
     def pass_on(foreman: Any) -> None:
-        if stop.asked and not stop.passed_on:
-            stop.passed_on = True
-            say("stopping with a checkpoint; once more ends at once")
+        nonlocal passed_on
+        if stop.asked and not passed_on:
+            passed_on = True
             site.ray.get(foreman.ask_to_stop.remote())
 
     for item in site.carried_out(partial(fit, plan), pass_on):
@@ -154,25 +154,3 @@ def _witness(work: Path) -> Iterator[str]:
         for left in work.glob(f".*{path.name}*"):
             left.unlink(missing_ok=True)
         path.unlink(missing_ok=True)
-
-
-class _Stop:
-    """Ctrl-C and SIGTERM ask for a checkpoint; the second time they end at once."""
-
-    def __init__(self) -> None:
-        self.asked = self.passed_on = False
-        self._before: dict[int, Any] = {}
-
-    def __enter__(self) -> Self:
-        if threading.current_thread() is threading.main_thread():
-            self._before = {number: signal.signal(number, self._ask) for number in (signal.SIGINT, signal.SIGTERM)}
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
-
-    def _ask(self, number: int, frame: FrameType | None) -> None:
-        if self.asked:
-            raise KeyboardInterrupt
-        self.asked = True

@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from sdx_finetune.measure import text_metrics
+from sdx_finetune.progress import Say
 from sdx_finetune.prompt.calls import Calls, Halt
 from sdx_finetune.prompt.examples import Example, Given, Plan, Prompt, Sides, plan
 from sdx_finetune.prompt.leaks import Guard
-from sdx_finetune.prompt.search import Metric, Say, search
+from sdx_finetune.prompt.search import Metric, search
 from sdx_finetune.prompt.spec import PromptSpec
 from sdx_finetune.rows import load_function
 

@@ -25,6 +25,7 @@ from sdx_finetune.journal import write_whole
 from sdx_finetune.measure.evaluate import figure
 from sdx_finetune.measure.paired import LEAST_ROWS, paired
 from sdx_finetune.outcomes import Outcome, in_words, outcome_of
+from sdx_finetune.progress import Say
 from sdx_finetune.prompt.calls import Calls
 from sdx_finetune.prompt.examples import Given, Prompt, plan, read_examples
 from sdx_finetune.prompt.optimise import Choice, Finding, Optimiser, expected_calls
@@ -37,7 +38,7 @@ RESULT = "prompt.json"
 TELL_EVERY_S = 1.0
 
 
-def improve(spec: PromptSpec, work: Path, say: Callable[[str], None], client: ChatClient | None = None) -> dict[str, Any]:
+def improve(spec: PromptSpec, work: Path, say: Say, client: ChatClient | None = None) -> dict[str, Any]:
     """Run or resume; the result as it stands in prompt.json. Without `client` the spec's model is opened.
 
     Raises:
@@ -57,7 +58,7 @@ def improve(spec: PromptSpec, work: Path, say: Callable[[str], None], client: Ch
         return _improved(spec, given, work, say, opened)
 
 
-def _improved(spec: PromptSpec, given: Given, work: Path, say: Callable[[str], None], client: ChatClient) -> dict[str, Any]:
+def _improved(spec: PromptSpec, given: Given, work: Path, say: Say, client: ChatClient) -> dict[str, Any]:
     expected = expected_calls(spec, plan(given, spec))
     say(f"{len(given.examples)} rows, at most about {expected} calls of {spec.model.model}")
     calls = Calls(client, spec.model, work / "calls.jsonl", spec.max_calls, _teller(work, expected))

@@ -7,12 +7,12 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+from sdx_finetune.progress import Say
 from sdx_finetune.prompt.calls import Halt, Share
 from sdx_finetune.prompt.examples import Example, Prompt, Sides
 from sdx_finetune.prompt.leaks import Guard
 from sdx_finetune.prompt.spec import SearchSpec
 
-Say = Callable[[str], None]
 Metric = Callable[[Example, str], float]
 MINIBATCH = 35
 """Validation rows per trial of mipro where there are more than FULL of them."""

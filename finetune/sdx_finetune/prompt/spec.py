@@ -5,11 +5,10 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-import yaml
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
 from sdx_domains.contract import Closed, Language, digest
-from sdx_finetune.recipe import Dotted
+from sdx_finetune.recipe import Dotted, from_yaml
 from sdx_serving.llama_cpp import embedded_model_path
 
 Optimiser = Literal["labeled", "bootstrap", "random_search", "mipro"]
@@ -127,13 +126,7 @@ class PromptSpec(Closed):
     @classmethod
     def load(cls, path: Path) -> Self:
         """Read YAML; paths in it are relative to it. ValueError names the file, each wrong field, its value and what was expected."""
-        try:
-            spec = cls.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
-        except ValidationError as error:
-            lines = [f"{'.'.join(map(str, e['loc'])) or 'file'}: {e['msg']} (given: {e['input']!r:.100})" for e in error.errors()]
-            raise ValueError(f"{path}: " + "; ".join(lines)) from error
-        except yaml.YAMLError as error:
-            raise ValueError(f"{path}: not YAML: {error}") from error
+        spec = from_yaml(cls, path)
         folder = path.resolve().parent
         rows = spec.rows if spec.of_dataset else str(folder / spec.rows)
         local = spec.model.model.endswith(".gguf")

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from transformers import PreTrainedTokenizerFast
 
+from sdx_finetune.progress import Say
 from sdx_finetune.recipe import TrainSpec
 from sdx_finetune.rows import Row
 from sdx_finetune.scratch.tokenizer import encode_row
@@ -49,7 +50,7 @@ class Batch:
     """Without padding."""
 
 
-def encode_rows(rows: list[Row], tokenizer: PreTrainedTokenizerFast, spec: TrainSpec, say: Callable[[str], None]) -> TokenRows:
+def encode_rows(rows: list[Row], tokenizer: PreTrainedTokenizerFast, spec: TrainSpec, say: Say) -> TokenRows:
     """Tokenise, dropping rows beyond max_length. ValueError when those are more than max_dropped."""
     ids: list[np.ndarray] = []
     learnt: list[np.ndarray] = []

@@ -9,7 +9,6 @@ import resource
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -17,12 +16,12 @@ from typing import Any
 import numpy as np
 import yaml
 
+from sdx_finetune.progress import Say
 from sdx_finetune.recipe import Recipe
 
 STEPS = 3
 """The first allocates what the others use again: only those after it are timed."""
 OUT_OF_MEMORY = 77
-Say = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)

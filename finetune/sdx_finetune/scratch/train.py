@@ -19,14 +19,13 @@ import torch
 from torch.nn import functional
 from transformers import PreTrainedTokenizerFast, Qwen3ForCausalLM
 
-from sdx_finetune.progress import tell
+from sdx_finetune.progress import Say, tell
 from sdx_finetune.recipe import Recipe, TrainSpec
 from sdx_finetune.scratch.batches import Batch, TokenRows, assemble, batches, bucket_lengths
 from sdx_finetune.scratch.model import build_model, parameter_count, ready_for_training
 from sdx_finetune.scratch.schedule import progress, rate
 
 LOG_EVERY_S = 15.0
-Say = Callable[[str], None]
 Log = Callable[[Mapping[str, float], int], None]
 
 

@@ -25,6 +25,7 @@ from sdx_finetune.adapt.recipe import AdaptRecipe
 from sdx_finetune.journal import write_whole
 from sdx_finetune.measure.report import losses
 from sdx_finetune.outcomes import Outcome
+from sdx_finetune.progress import Say
 from sdx_finetune.recipe import Recipe
 from sdx_finetune.run import load_recipe
 from sdx_finetune.tune.spec import HELD_OUT, StudySpec, check_fields, field_at, with_values
@@ -33,7 +34,6 @@ LOOK_EVERY_S = 1.0
 MOST_FAILURES = 3
 """So many trials that fail one after the other end the search: it is not the values."""
 _ENDS_WITH_PARENT = 1  # PR_SET_PDEATHSIG
-Say = Callable[[str], None]
 
 
 class Failed(Exception):

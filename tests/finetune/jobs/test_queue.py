@@ -77,6 +77,8 @@ def test_names_are_found_by_their_end_and_a_wrong_one_says_what_there_is(queue: 
     assert queue.job(name.split("-")[1]).id == name
     with pytest.raises(KeyError, match=f"no job 'zz' in .*there are: {name}"):
         queue.job("zz")
+    with pytest.raises(KeyError, match="no job"):
+        queue.job(name[-2:])
     with sqlite3.connect(queue.home / "queue.sqlite") as db:
         for kind in ("tune", "train"):
             db.execute("INSERT INTO jobs (id, kind, argv, work, cwd, device, state, turn, created) VALUES (?,?,'[]',?,'/','cpu','done',9,0)", (f"{kind}-0000", kind, kind))  # fmt: skip

@@ -22,13 +22,13 @@ AsJson = Annotated[bool, typer.Option("--json", help="as JSON on standard output
 
 
 @app.callback()
-def jobs(ctx: typer.Context) -> None:
+def jobs(ctx: typer.Context, as_json: AsJson = False) -> None:
     """Long work that outlives the terminal: list, follow, stop, go on. Without a command it lists.
 
     sdx jobs
     """
     if ctx.invoked_subcommand is None:
-        list_jobs(ctx)
+        list_jobs(ctx, as_json=as_json)
 
 
 def list_jobs(
