@@ -1,4 +1,4 @@
-"""For all tests: nothing connects beyond this machine, and no job goes into its user's queue."""
+"""For all tests: nothing connects beyond this machine, and nothing is written into its user's own files."""
 
 import socket
 
@@ -21,5 +21,7 @@ def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(autouse=True)
-def own_queue(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
-    monkeypatch.setenv("SDX_JOBS", str(tmp_path_factory.getbasetemp() / "jobs"))
+def own_files(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
+    home = tmp_path_factory.getbasetemp()
+    for name, file in (("SDX_JOBS", "jobs"), ("SDX_RESULTS", "results.jsonl"), ("SDX_REGISTRY", "registry.json")):
+        monkeypatch.setenv(name, str(home / file))

@@ -110,7 +110,7 @@ def _model_of(run: SuiteRun) -> str:
     """The name, and for weights on this machine their hash: a new edition under an old name is another model."""
     if not run.with_model:
         return "none"
-    from sdx_serving.llama_cpp import embedded_model_path
+    from sdx_serving.connect import embedded_model_path
 
     name = run.model or "embedded"
     path = embedded_model_path() if name == "embedded" else Path(name)
@@ -158,7 +158,7 @@ def _decider(run: SuiteRun, stack: ExitStack) -> Decider:
     if not run.with_model:
         return planner_decider(domain)
     from sdx_agents.graph import Agent
-    from sdx_serving.llama_cpp import open_chat
+    from sdx_serving.connect import open_chat
 
     chat = stack.enter_context(open_chat(run.model or "embedded"))
     return agent_decider(Agent(domain, chat), run.language)

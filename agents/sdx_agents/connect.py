@@ -8,7 +8,7 @@ from typing import Any
 from sdx_agents.audit import AuditLog
 from sdx_agents.durable import DurableAgent, HandOver
 from sdx_domains.contract import Domain
-from sdx_serving.llama_cpp import open_chat
+from sdx_serving.connect import open_chat
 
 
 @contextmanager

@@ -9,8 +9,8 @@ from typing import Any
 from jinja2 import Environment, StrictUndefined
 
 from sdx_finetune.adapt.recipe import AdaptRecipe
-from sdx_finetune.provenance import provenance
 from sdx_finetune.recipe import Recipe
+from sdx_serving.provenance import provenance
 
 
 def write_card(recipe: Recipe | AdaptRecipe, recipe_path: Path, work: Path, target: Path) -> Path:

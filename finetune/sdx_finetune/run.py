@@ -24,10 +24,10 @@ from sdx_finetune.datasets.store import Store
 from sdx_finetune.journal import write_whole
 from sdx_finetune.on_ray.cluster import reachable
 from sdx_finetune.outcomes import Outcome, in_words, outcome_of
-from sdx_finetune.provenance import provenance
 from sdx_finetune.recipe import Recipe
 from sdx_finetune.rows import Row, Split, distinct, make_rows, read_rows, shards_of, with_derived
 from sdx_finetune.stages import Stages, say
+from sdx_serving.provenance import provenance
 
 if TYPE_CHECKING:
     from sdx_finetune.scratch.batches import TokenRows

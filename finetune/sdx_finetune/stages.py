@@ -13,9 +13,9 @@ from sdx_finetune import progress
 from sdx_finetune.adapt.recipe import AdaptRecipe
 from sdx_finetune.datasets.formats import IMAGE
 from sdx_finetune.journal import write_whole
-from sdx_finetune.provenance import provenance
 from sdx_finetune.recipe import Quantisation, Recipe
 from sdx_finetune.rows import Row
+from sdx_serving.provenance import provenance
 
 if TYPE_CHECKING:
     from sdx_finetune.parity.gate import Report

@@ -19,7 +19,7 @@ from typing import Any
 from sdx_finetune.journal import write_whole
 from sdx_finetune.outcomes import Outcome, outcome_of
 from sdx_finetune.progress import Say
-from sdx_finetune.provenance import provenance
+from sdx_serving.provenance import provenance
 
 LOCAL = "local"
 FILE = "mlflow.json"

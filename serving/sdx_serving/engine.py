@@ -1,9 +1,12 @@
-"""What every model engine is: a process that speaks the OpenAI protocol. Adding one is one file beside llama_cpp.py."""
+"""What every model engine is: a process that speaks the OpenAI protocol. Adding one is one file in engines/."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol, Self
+
+Format = Literal["gguf", "safetensors", "onnx", "trt-engine"]
+"""How a model lies on the disk; a Hugging Face id counts as safetensors."""
 
 
 class EngineError(RuntimeError):
@@ -14,28 +17,78 @@ class EngineError(RuntimeError):
 class EngineFacts:
     """What an engine can do, as data: no isinstance checks by those who choose one."""
 
+    formats: tuple[Format, ...]
     json_schema: bool
     """Answers are held to a JSON schema while they are made."""
     stream: bool
     parallel: bool
     """Several requests are computed together; otherwise one after the other."""
     images: bool = False
+    tools: bool = False
+    """Tools are given to the model and its calls come back as such; otherwise they are refused."""
+    lora: bool = False
+    embeddings: bool = False
     gpu: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Serving:
+    """Which model an engine serves, and how."""
+
+    model: str
+    """A file, a folder, or a Hugging Face id."""
+    name: str = ""
+    """For clients; "" takes the file's or folder's own."""
+    context_tokens: int = 2048
+    """Prompt and answer of one request together."""
+    parallel: int = 1
+    """Requests computed together, each with a context of its own, where the engine can."""
+    threads: int = 1
+    projector: Path | None = None
+    """GGUF file of the vision tower, for engines that want it apart."""
+    adapters: Mapping[str, Path] = field(default_factory=dict)
+    """LoRA adapters by the name under which clients ask for them as a model."""
+    embeddings: bool = False
+    """Serve vectors of texts instead of answers."""
+    flags: tuple[str, ...] = ()
+    """Passed to the engine's command as they are."""
+
+    @property
+    def alias(self) -> str:
+        return self.name or (self.path.stem if self.path.suffix in (".gguf", ".onnx", ".engine") else self.path.name)
+
+    @property
+    def path(self) -> Path:
+        return Path(self.model)
+
+
 class Engine(Protocol):
-    """One model, served by one process."""
+    """One model, served by one process. See engines/process.py for what all of them share."""
 
     name: str
     facts: EngineFacts
+    serving: Serving
 
     @property
     def base_url(self) -> str:
         """Address for OpenAI clients, with the version: "http://127.0.0.1:8080/v1"."""
         ...
 
-    def can_serve(self, model: Path) -> str | None:
-        """None if it can, else the reason, for people."""
+    @property
+    def pid(self) -> int | None:
+        """Of the engine's process; None while there is none, and for an engine elsewhere."""
+        ...
+
+    @property
+    def restarts(self) -> int: ...
+
+    @staticmethod
+    def missing() -> str | None:
+        """None if the engine is installed here, else what to type."""
+        ...
+
+    def cannot(self) -> str | None:
+        """None if it can serve what it is asked to, else the reason, for people."""
         ...
 
     def command(self) -> Sequence[str]:
@@ -51,3 +104,7 @@ class Engine(Protocol):
     def stop(self) -> None:
         """End the process. Safe to call at any time, twice too."""
         ...
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(self, *_: object) -> None: ...

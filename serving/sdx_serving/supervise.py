@@ -1,12 +1,13 @@
 """Keep one process running: start, watch, restart with a growing pause, stop without orphans."""
 
+import os
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from .engine import EngineError
+from sdx_serving.engine import EngineError
 
 
 class Supervised:
@@ -20,6 +21,7 @@ class Supervised:
         log: its output is appended here.
         start_s: as `hang_s`, until it was healthy for the first time.
         term_s: a process that ignores SIGTERM for so long is killed.
+        environment: variables for it besides ours.
         pause_s: wait before the first restart; doubled each time, at most `pause_max_s`, reset after a minute of health.
     """
 
@@ -33,8 +35,10 @@ class Supervised:
         hang_s: float = 15.0,
         start_s: float = 60.0,
         term_s: float = 5.0,
+        environment: Mapping[str, str] | None = None,
     ) -> None:
         self.command = list(command)
+        self.environment = dict(environment or {})
         self.log = log
         self.restarts = 0
         self._healthy = healthy
@@ -111,7 +115,14 @@ class Supervised:
         self.log.parent.mkdir(parents=True, exist_ok=True)
         with self.log.open("ab") as log:
             # A session of its own: Ctrl-C in the terminal reaches us, and we stop it in order.
-            process = subprocess.Popen(self.command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, start_new_session=True)
+            process = subprocess.Popen(
+                self.command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                env=os.environ | self.environment,
+            )
         self._process = process
         try:
             self._watch(process)

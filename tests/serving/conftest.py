@@ -86,7 +86,8 @@ def engine(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     """A running engine with the tiny model."""
     if importlib.util.find_spec("llama_cpp") is None:
         pytest.skip("llama-cpp-python is not installed")
-    from sdx_serving.llama_cpp import LlamaCpp
+    from sdx_serving.engine import Serving
+    from sdx_serving.engines.llama_cpp import LlamaCpp
 
-    with LlamaCpp(tiny_model, n_ctx=8192, log=tmp_path_factory.mktemp("log") / "engine.log") as running:
+    with LlamaCpp(Serving(str(tiny_model), context_tokens=8192), log=tmp_path_factory.mktemp("log") / "engine.log") as running:
         yield running

@@ -76,7 +76,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServedPage]:
     import uvicorn
 
     from sdx_serving.client import Scripted
-    from sdx_serving.llama_cpp import free_port
+    from sdx_serving.ports import free_port
     from sdx_ui.page.app import make_app
 
     port = free_port()

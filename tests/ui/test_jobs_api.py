@@ -20,7 +20,7 @@ import yaml
 
 from sdx_finetune.jobs.processes import signal_group
 from sdx_finetune.jobs.queue import Queue
-from sdx_serving.llama_cpp import free_port
+from sdx_serving.ports import free_port
 from sdx_ui.jobs_requests import Bounds, planned
 
 KEY = "a-key-of-twenty-letters"

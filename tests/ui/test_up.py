@@ -14,7 +14,7 @@ import httpx
 import psutil
 import pytest
 
-from sdx_serving.llama_cpp import free_port
+from sdx_serving.ports import free_port
 from sdx_ui import cli
 from sdx_ui.ship_crew import until_moving
 from sdx_ui.supervisor import Crew, Part

@@ -42,7 +42,7 @@ def domains() -> Check:
 
 def model() -> Check:
     """The embedded model: there, and a GGUF file."""
-    from sdx_serving.llama_cpp import embedded_model_path
+    from sdx_serving.connect import embedded_model_path
 
     try:
         path = embedded_model_path()

@@ -43,7 +43,7 @@ def model_quality(gguf: Path | None, count: int, seed: int, out: Path, say: Call
     from sdx_domains.ship.grading import grade, schema_of
     from sdx_finetune.measure.evaluate import LocalAnswerer, evaluate
     from sdx_finetune.rows import check_row
-    from sdx_serving.llama_cpp import embedded_model_path
+    from sdx_serving.connect import embedded_model_path
 
     say(f"making {count} rows from seed {seed}")
     made = [check_row(raw, f"row {number}") for number, raw in enumerate(rows(count, seed))]
@@ -90,7 +90,7 @@ def augmentation_speed(path: Path, model: str | None, count: int, say: Callable[
     The bare threads are measured before and after, with other seeds: what else the machine does hits both. ValueError for the planner.
     """
     from sdx_finetune.augment.spec import PLANNER, AugmentSpec
-    from sdx_serving.llama_cpp import open_chat
+    from sdx_serving.connect import open_chat
 
     spec = AugmentSpec.load(path)
     teacher = spec.teacher.model_copy(update={"model": model or spec.teacher.model})

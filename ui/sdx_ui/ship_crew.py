@@ -15,7 +15,9 @@ from typing import Any, Protocol
 import httpx
 
 from sdx_domains.ship.scenarios import scenario
-from sdx_serving.llama_cpp import LlamaCpp
+from sdx_serving.connect import embedded_model_path
+from sdx_serving.engine import Serving
+from sdx_serving.engines.llama_cpp import LlamaCpp
 from sdx_ui import machine
 from sdx_ui.supervisor import READY_S, Crew, Ending, Part, watch
 
@@ -97,9 +99,9 @@ def engine(options: UpOptions, folder: Path) -> Iterator[tuple[str, LlamaCpp | N
     elif options.model.startswith(("http://", "https://")):
         yield options.model, None
     else:
-        path = None if options.model == "embedded" else Path(options.model).expanduser()
-        with LlamaCpp(path, log=folder / "engine.log") as running:
-            say("engine", f"{running.model.name} at {running.base_url}")
+        path = embedded_model_path() if options.model == "embedded" else Path(options.model).expanduser()
+        with LlamaCpp(Serving(str(path)), log=folder / "engine.log") as running:
+            say("engine", f"{running.serving.path.name} at {running.base_url}")
             yield running.base_url, running
 
 

@@ -32,7 +32,7 @@ def decider(model: str, language: str) -> Iterator[Decider]:
         yield planner_decider(domain)
         return
     from sdx_agents.graph import Agent
-    from sdx_serving.llama_cpp import open_chat
+    from sdx_serving.connect import open_chat
 
     with open_chat(model) as chat:
         yield agent_decider(Agent(domain, chat), language)

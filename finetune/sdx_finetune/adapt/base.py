@@ -37,7 +37,7 @@ def resolve(spec: BaseSpec, say: Say = lambda line: None, cache: Path | None = N
         OSError: network or disk.
     """
     if spec.model == EMBEDDED:
-        from sdx_serving.llama_cpp import embedded_model_path
+        from sdx_serving.connect import embedded_model_path
 
         return _unpacked(embedded_model_path(), spec, say, cache)
     path = Path(spec.model).expanduser()

@@ -20,7 +20,7 @@ import yaml
 
 from sdx_finetune.adapt.recipe import AdaptRecipe
 from sdx_finetune.progress import Say
-from sdx_finetune.provenance import provenance
+from sdx_serving.provenance import provenance
 
 WARM_UP = 5
 """Steps that are not counted: the first ones allocate."""

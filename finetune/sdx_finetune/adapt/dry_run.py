@@ -189,7 +189,7 @@ PAIRS_SHARE = 0.05
 
 def base_bytes(base: str) -> int:
     """Size of a base that lies on this disk; one that must be downloaded counts as large."""
-    from sdx_serving.llama_cpp import embedded_model_path
+    from sdx_serving.connect import embedded_model_path
 
     path = embedded_model_path() if base == "embedded" else Path(base).expanduser()
     files = [path] if path.is_file() else list(path.glob("*.safetensors"))

@@ -26,8 +26,8 @@ from sdx_finetune.adapt.watch import Log, Metric, Watch, in_step, keep_journal_t
 from sdx_finetune.journal import making, write_whole
 from sdx_finetune.outcomes import Outcome, in_words, outcome_of
 from sdx_finetune.progress import Say
-from sdx_finetune.provenance import provenance
 from sdx_finetune.stopping import Stop
+from sdx_serving.provenance import provenance
 
 LOOSE = {"threads", "patience", "eval_every", "gradient_checkpointing", "precision", "batch_rows", "accumulate"}
 """What may change between two sessions of a run; of the last two the product may not."""

@@ -97,7 +97,7 @@ class FolderVocabulary:
 def open_vocabulary(name: str | None) -> Vocabulary:
     """ "embedded" or None: the model that ships; else a GGUF file or a folder. FileNotFoundError says what to give."""
     if name in (None, "embedded"):
-        from sdx_serving.llama_cpp import embedded_model_path
+        from sdx_serving.connect import embedded_model_path
 
         return GgufVocabulary(embedded_model_path())
     path = Path(name or "")

@@ -18,10 +18,10 @@ from typing import Any, Protocol
 from sdx_domains.contract import digest
 from sdx_finetune.journal import write_whole
 from sdx_finetune.progress import Say
-from sdx_finetune.provenance import provenance
 from sdx_finetune.rows import Row
 from sdx_serving.client import ChatClient
-from sdx_serving.llama_model import LlamaModel, Sampling
+from sdx_serving.llama.model import LlamaModel, Sampling
+from sdx_serving.provenance import provenance
 
 Score = Mapping[str, bool | float | None]
 Scorer = Callable[[Row, str], Score]

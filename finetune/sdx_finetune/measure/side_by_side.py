@@ -20,8 +20,8 @@ from sdx_finetune.journal import write_whole
 from sdx_finetune.measure.evaluate import Answerer, EndpointAnswerer, LocalAnswerer, Score, Scorer, answered, summary
 from sdx_finetune.measure.paired import paired_all, verdict
 from sdx_finetune.progress import Say
-from sdx_finetune.provenance import provenance
 from sdx_finetune.rows import Row, load_function
+from sdx_serving.provenance import provenance
 
 NEW = "new"
 WORST, MOST_LETTERS = 20, 2000
@@ -55,7 +55,7 @@ def candidate(label: str, model: str, how: Measure) -> Candidate:
     """`model`: "embedded", a GGUF file, or an OpenAI-compatible address. FileNotFoundError when there is no such file."""
     if model.startswith(("http://", "https://")):
         return Candidate(label, lambda: _endpoint(model, how))
-    from sdx_serving.llama_cpp import embedded_model_path
+    from sdx_serving.connect import embedded_model_path
 
     path = embedded_model_path() if model == EMBEDDED else Path(model).expanduser()
     if not path.is_file():
@@ -80,7 +80,7 @@ def _local(path: Path, how: Measure) -> Iterator[Answerer]:
 
 @contextmanager
 def _endpoint(address: str, how: Measure) -> Iterator[Answerer]:
-    from sdx_serving.llama_cpp import open_chat
+    from sdx_serving.connect import open_chat
 
     with open_chat(address) as client:
         yield EndpointAnswerer(client, address, max_tokens=how.max_tokens)

@@ -26,7 +26,7 @@ from sdx_finetune.journal import append
 from sdx_finetune.on_ray.cluster import Need, checked_address, joined, make_room, nodes_of
 from sdx_finetune.on_ray.foreman import Lost, Put, Site
 from sdx_finetune.progress import Say
-from sdx_serving.llama_cpp import open_chat
+from sdx_serving.connect import open_chat
 
 LOSSES = 5
 """So many in a row, without an answer in between, end the run."""

@@ -14,7 +14,7 @@ from typing import Any, Protocol, Self
 import numpy as np
 
 from sdx_finetune.recipe import Quantisation
-from sdx_serving.llama_model import spare_amx
+from sdx_serving.llama.model import spare_amx
 
 Turns = list[dict[str, str]]
 VLLM_START_S = 600.0
@@ -218,7 +218,7 @@ def vllm_command() -> list[str] | None:
 @contextmanager
 def vllm(folder: Path, context: int) -> Iterator[VllmModel]:
     """Serve `folder` as long as the block lasts. FileNotFoundError without vLLM, RuntimeError when it does not start."""
-    from sdx_serving.llama_cpp import free_port
+    from sdx_serving.ports import free_port
 
     command = vllm_command()
     if command is None:

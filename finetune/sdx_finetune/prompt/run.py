@@ -30,9 +30,9 @@ from sdx_finetune.prompt.calls import Calls
 from sdx_finetune.prompt.examples import Given, Prompt, plan, read_examples
 from sdx_finetune.prompt.optimise import Choice, Finding, Optimiser, expected_calls
 from sdx_finetune.prompt.spec import PromptSpec
-from sdx_finetune.provenance import provenance
 from sdx_serving.client import ChatClient
-from sdx_serving.llama_cpp import open_chat
+from sdx_serving.connect import open_chat
+from sdx_serving.provenance import provenance
 
 RESULT = "prompt.json"
 TELL_EVERY_S = 1.0

@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 
 from sdx_domains.contract import Closed, Language, digest
 from sdx_finetune.recipe import Dotted, from_yaml
-from sdx_serving.llama_cpp import embedded_model_path
+from sdx_serving.connect import embedded_model_path
 
 Optimiser = Literal["labeled", "bootstrap", "random_search", "mipro"]
 TextMetric = Literal["token_f1", "chrf", "exact"]

@@ -23,7 +23,7 @@ from sdx_finetune.export.quantise import quantise
 from sdx_finetune.parity.gate import compare
 from sdx_finetune.recipe import ParitySpec, Recipe
 from sdx_finetune.rows import Row
-from sdx_serving.llama_cpp import embedded_model_path
+from sdx_serving.connect import embedded_model_path
 
 LABEL = Label("toy", "Says which ship passes nearest.", "apache-2.0", ("en", "ko"))
 SIZES: dict[str, Any] = {

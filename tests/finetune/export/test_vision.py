@@ -15,7 +15,7 @@ from sdx_finetune.export.gguf_file import Label
 from sdx_finetune.export.vision import export_vision
 from sdx_finetune.recipe import TokenizerSpec
 from sdx_finetune.rows import Row
-from sdx_serving.llama_model import spare_amx
+from sdx_serving.llama.model import spare_amx
 
 LABEL = Label("toy", "Sees.", "apache-2.0", ("en",))
 SIZE = 32

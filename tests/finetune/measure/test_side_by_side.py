@@ -137,7 +137,7 @@ def test_the_page_stands_alone_and_shows_text_as_text(toy: list[Row], tmp_path: 
 
 @pytest.mark.slow
 def test_a_recipe_is_measured_beside_its_base(toy: list[Row], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from sdx_serving.llama_cpp import embedded_model_path
+    from sdx_serving.connect import embedded_model_path
 
     monkeypatch.setenv("SDX_DATASETS", str(tmp_path / "sets"))
     held = [{"key": row.key, "messages": row.turns(), "images": [], "meta": row.meta} for row in toy[:2]]

@@ -26,7 +26,7 @@ from sdx_finetune.on_ray.ranks import states
 from sdx_finetune.on_ray.train import need_of
 from sdx_finetune.recipe import Recipe
 from sdx_serving.client import EngineUnavailable
-from sdx_serving.llama_cpp import free_port
+from sdx_serving.ports import free_port
 
 HERE = Path(__file__).parent
 PATH = os.pathsep.join([str(HERE), str(HERE.parent), str(HERE.parent / "augment"), *sys.path])

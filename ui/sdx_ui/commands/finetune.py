@@ -246,7 +246,7 @@ def review(
 
 def _teacher(plan: "AugmentSpec") -> "AbstractContextManager[ChatClient | None]":
     from sdx_finetune.augment.spec import PLANNER
-    from sdx_serving.llama_cpp import open_chat
+    from sdx_serving.connect import open_chat
 
     teacher = plan.teacher
     if teacher.model == PLANNER:

@@ -19,13 +19,15 @@ def serve(
 
     sdx serve runs/watch-report/gguf/watch-report-Q8_0.gguf
     """
-    from sdx_serving.llama_cpp import LlamaCpp, embedded_model_path
+    from sdx_serving.connect import embedded_model_path
+    from sdx_serving.engine import Serving
+    from sdx_serving.engines.llama_cpp import LlamaCpp
 
     path = embedded_model_path() if model == "embedded" else Path(model).expanduser()
     ended = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: ended.set())
-    with LlamaCpp(path, port=port, n_ctx=context, n_threads=threads) as engine:
+    with LlamaCpp(Serving(str(path), context_tokens=context, threads=threads), port) as engine:
         print(f"{path.name} answers at {engine.base_url}, log {engine.log}; Ctrl-C ends it", flush=True)
         ask = '{"messages": [{"role": "user", "content": "Who are you?"}]}'
         print(f"try: curl {engine.base_url}/chat/completions -H 'Content-Type: application/json' -d '{ask}'", flush=True)

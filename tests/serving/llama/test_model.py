@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sdx_serving.llama_model import Answer, LlamaModel, Refusal, Sampling, grammar_of, until_stop
+from sdx_serving.llama.model import Answer, LlamaModel, Refusal, Sampling, grammar_of, until_stop
 
 pytestmark = pytest.mark.skipif(importlib.util.find_spec("llama_cpp") is None, reason="llama-cpp-python is not installed")
 ASK = [{"role": "user", "content": "which?"}]

@@ -1,6 +1,6 @@
 """Serve one GGUF model over the OpenAI chat protocol with llama.cpp.
 
-    python -m sdx_serving.llama_server --model model.gguf --port 8080
+    python -m sdx_serving.llama.server --model model.gguf --port 8080
 
 Used where no `llama-server` binary is installed. It is not llama_cpp.server, because that one refuses `response_format`
 "json_schema" (HTTP 500), works on for clients that have gone, drops the connection on an error inside a stream, and lets
@@ -24,8 +24,8 @@ from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from .llama_model import Answer, LlamaModel, Refusal, Sampling
-from .tether import tie_to_parent
+from sdx_serving.llama.model import Answer, LlamaModel, Refusal, Sampling
+from sdx_serving.tether import tie_to_parent
 
 _DISCONNECT_POLL_S = 0.05
 
@@ -240,7 +240,7 @@ def create_app(served: Served, api_key: str | None = None) -> FastAPI:
 
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
-        prog="python -m sdx_serving.llama_server", description="Serve one GGUF model over the OpenAI chat protocol."
+        prog="python -m sdx_serving.llama.server", description="Serve one GGUF model over the OpenAI chat protocol."
     )
     parser.add_argument("--model", type=Path, required=True, help="GGUF file")
     parser.add_argument("--alias", help="model name told to clients (default: the file's name)")

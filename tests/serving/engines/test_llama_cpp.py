@@ -17,8 +17,9 @@ import psutil
 import pytest
 
 from sdx_serving.client import DeadlineExceeded, EngineUnavailable, OpenAIChat, RequestRefused
-from sdx_serving.engine import EngineError
-from sdx_serving.llama_cpp import LlamaCpp, embedded_model_path, open_chat
+from sdx_serving.connect import embedded_model_path, open_chat
+from sdx_serving.engine import EngineError, Serving
+from sdx_serving.engines.llama_cpp import LlamaCpp
 
 ASK = [{"role": "user", "content": "which option?"}]
 SCHEMA = {
@@ -39,7 +40,7 @@ def test_an_answer_follows_the_schema_in_its_order_and_names_the_weights(engine:
     answer = chat.complete(ASK, schema=SCHEMA, max_tokens=120)
     assert list(json.loads(answer.text)) == ["option", "why"]
     assert json.loads(answer.text)["option"] in "AB"
-    assert answer.model_sha256 == hashlib.sha256(engine.model.read_bytes()).hexdigest()
+    assert answer.model_sha256 == hashlib.sha256(engine.serving.path.read_bytes()).hexdigest()
     assert answer.finish_reason == "stop"
     assert answer.prompt_tokens > 0 < answer.completion_tokens
 
@@ -144,8 +145,8 @@ def test_nobody_at_the_address_is_said_with_the_address() -> None:
 
 def test_no_engine_outlives_the_program_that_started_it(tiny_model: Path, tmp_path: Path) -> None:
     code = (
-        "import sys, time; from pathlib import Path; from sdx_serving.llama_cpp import LlamaCpp\n"
-        "engine = LlamaCpp(Path(sys.argv[1]), log=Path(sys.argv[2])); engine.start(); print(engine.pid, flush=True); time.sleep(60)"
+        "import sys, time; from pathlib import Path; from sdx_serving.engine import Serving; from sdx_serving.engines.llama_cpp import LlamaCpp\n"
+        "engine = LlamaCpp(Serving(sys.argv[1]), log=Path(sys.argv[2])); engine.start(); print(engine.pid, flush=True); time.sleep(60)"
     )
     parent = subprocess.Popen([sys.executable, "-c", code, str(tiny_model), str(tmp_path / "log")], stdout=subprocess.PIPE, text=True)
     with parent:
@@ -158,17 +159,17 @@ def test_no_engine_outlives_the_program_that_started_it(tiny_model: Path, tmp_pa
 
 def test_what_cannot_start_says_why(tiny_model: Path, tmp_path: Path) -> None:
     with pytest.raises(EngineError, match="missing.gguf is not a file"):
-        LlamaCpp(tmp_path / "missing.gguf").start()
+        LlamaCpp(Serving(str(tmp_path / "missing.gguf"))).start()
     text = tmp_path / "text.gguf"
     text.write_text("hello")
     with pytest.raises(EngineError, match="not a GGUF file"):
-        LlamaCpp(text).start()
+        LlamaCpp(Serving(str(text))).start()
     broken = tmp_path / "broken.gguf"
     broken.write_bytes(tiny_model.read_bytes()[:4000])
     with pytest.raises(EngineError, match="before it was ready"):
-        LlamaCpp(broken, log=tmp_path / "log").start(20)
+        LlamaCpp(Serving(str(broken)), log=tmp_path / "log").start(20)
     with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(EngineError, match="taken by another program"):
-        LlamaCpp(tiny_model, port=taken.getsockname()[1]).start()
+        LlamaCpp(Serving(str(tiny_model)), port=taken.getsockname()[1]).start()
 
 
 def test_an_installed_llama_server_is_preferred_and_tied(tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -183,7 +184,7 @@ def test_an_installed_llama_server_is_preferred_and_tied(tiny_model: Path, tmp_p
     )
     binary.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
-    engine = LlamaCpp(tiny_model, log=tmp_path / "log")
+    engine = LlamaCpp(Serving(str(tiny_model)), log=tmp_path / "log")
     assert engine.facts.parallel
     with engine:
         assert engine.healthy()

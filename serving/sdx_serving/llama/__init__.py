@@ -1,0 +1,1 @@
+"""Our own OpenAI server on llama-cpp-python, for machines without a `llama-server`."""
