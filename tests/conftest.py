@@ -23,5 +23,10 @@ def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(autouse=True)
 def own_files(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
     home = tmp_path_factory.getbasetemp()
-    for name, file in (("SDX_JOBS", "jobs"), ("SDX_RESULTS", "results.jsonl"), ("SDX_REGISTRY", "registry.json")):
+    for name, file in (
+        ("SDX_JOBS", "jobs"),
+        ("SDX_RESULTS", "results.jsonl"),
+        ("SDX_REGISTRY", "registry.json"),
+        ("SDX_GATEWAY", "gateway"),
+    ):
         monkeypatch.setenv(name, str(home / file))

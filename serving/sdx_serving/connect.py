@@ -1,4 +1,4 @@
-"""A client of any model by its name: the embedded one, a file, an address. Start at open_chat()."""
+"""A client of any model by its name: the embedded one, a file, a folder, a Hugging Face id, an address. Start at open_chat()."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -7,7 +7,7 @@ from pathlib import Path
 
 from sdx_serving.client import OpenAIChat
 from sdx_serving.engine import EngineError, Serving
-from sdx_serving.engines.llama_cpp import LlamaCpp
+from sdx_serving.engines.choose import engine_for
 
 
 def embedded_model_path() -> Path:
@@ -26,8 +26,8 @@ def open_chat(
     """A client of the named model; an engine that had to be started for it ends with the block.
 
     Args:
-        model: "embedded", a GGUF file, or the address of an OpenAI-compatible engine ("http://host:8000/v1", with "#name" for
-            an engine that serves several models).
+        model: "embedded", a GGUF or ONNX file, a folder, a Hugging Face id, or the address of an OpenAI-compatible engine
+            ("http://host:8000/v1", with "#name" for an engine that serves several models).
         n_ctx: for an engine that is started, context length in tokens.
         n_threads: for an engine that is started, CPU threads.
         api_key: for an address only.
@@ -40,11 +40,13 @@ def open_chat(
         with OpenAIChat(address, name or "default", api_key) as chat:
             yield chat
         return
+    with engine_for(Serving(named(model), context_tokens=n_ctx, threads=n_threads), log=log) as engine, engine.chat() as chat:
+        yield chat
+
+
+def named(model: str) -> str:
+    """The model that a name stands for: "embedded" is the file that ships. EngineError when that is missing."""
     try:
-        path = embedded_model_path() if model == "embedded" else Path(model).expanduser()
+        return str(embedded_model_path()) if model == "embedded" else model
     except FileNotFoundError as error:
         raise EngineError(str(error)) from error
-    if not path.is_file():
-        raise EngineError(f"no model {model!r}: give `embedded`, a GGUF file, or an address like http://127.0.0.1:8000/v1")
-    with LlamaCpp(Serving(str(path), context_tokens=n_ctx, threads=n_threads), log=log) as engine, engine.chat() as chat:
-        yield chat

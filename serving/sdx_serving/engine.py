@@ -3,7 +3,10 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, Protocol, Self
+from typing import TYPE_CHECKING, Any, Literal, Protocol, Self
+
+if TYPE_CHECKING:
+    from sdx_serving.client import OpenAIChat
 
 Format = Literal["gguf", "safetensors", "onnx", "trt-engine"]
 """How a model lies on the disk; a Hugging Face id counts as safetensors."""
@@ -95,11 +98,19 @@ class Engine(Protocol):
         """The command line that serves the model."""
         ...
 
+    def request(self, body: Mapping[str, Any]) -> dict[str, Any]:
+        """An OpenAI request as this engine takes it, e.g. with an adapter's name in a field of its own."""
+        ...
+
     def start(self, timeout_s: float = 60.0) -> None:
         """Start and wait until it answers; restarted when it dies, until stop(). Raises EngineError."""
         ...
 
     def healthy(self) -> bool: ...
+
+    def chat(self) -> "OpenAIChat":
+        """A client of the model it serves."""
+        ...
 
     def stop(self) -> None:
         """End the process. Safe to call at any time, twice too."""

@@ -44,6 +44,8 @@ class Entry(Closed):
     weights_bytes: int = Field(ge=0)
     context_tokens: int = Field(ge=1)
     licence: str = ""
+    path: str = ""
+    """Where the file or folder lies, relative to the registry's own folder; "" when it is kept nowhere."""
     tasks: Mapping[str, Score] = Field(default_factory=dict)
     """By the task's name, e.g. "ship"."""
 
@@ -66,6 +68,14 @@ class Registry:
     def entries(self) -> dict[str, Entry]:
         """By sha256."""
         return _read(self.shipped) | _read(self.own)
+
+    def path_of(self, entry: Entry) -> Path | None:
+        """The entry's file or folder, where it is still there."""
+        for registry in (self.own, self.shipped):
+            path = registry.parent / Path(entry.path).expanduser()
+            if entry.path and path.exists():
+                return path
+        return None
 
     def find(self, sha256: str) -> Entry | None:
         return self.entries().get(sha256)

@@ -1,6 +1,9 @@
 """Keep one process running: start, watch, restart with a growing pause, stop without orphans."""
 
+import contextlib
 import os
+import re
+import signal
 import subprocess
 import threading
 import time
@@ -8,6 +11,12 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from sdx_serving.engine import EngineError
+
+_NAMES_ERROR = re.compile(r"\b\w*(Error|Exception): |\berror: ")
+_LOOK_BACK = 400
+"""Lines of the log."""
+_GROUP_S = 2.0
+"""How long to wait for killed children to be gone; a dead one that nobody reaps does not hold us longer."""
 
 
 class Supervised:
@@ -88,11 +97,13 @@ class Supervised:
             self._thread.join(self._term_s + 5.0)
 
     def tail(self, lines: int = 15) -> str:
-        """The end of its log."""
+        """The end of its log, and what named an error shortly before: engines say much after the line that matters."""
         try:
-            return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
+            said = self.log.read_text(errors="replace").splitlines()
         except FileNotFoundError:
             return ""
+        errors = [line for line in said[-_LOOK_BACK:-lines] if _NAMES_ERROR.search(line)][-5:]
+        return "\n".join([*errors, *(["..."] if errors else []), *said[-lines:]])
 
     def _keep(self) -> None:
         pause_s = self._pause_s
@@ -156,3 +167,9 @@ def _end(process: subprocess.Popen[bytes], term_s: float) -> None:
         except subprocess.TimeoutExpired:
             process.kill()
     process.wait()
+    # Its own children too (workers of a model), which share its session and so its group.
+    ends = time.monotonic() + _GROUP_S
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        while time.monotonic() < ends:
+            os.killpg(process.pid, signal.SIGKILL)
+            time.sleep(0.01)

@@ -94,3 +94,24 @@ def test_what_does_not_come_up_says_why_with_the_end_of_its_log(tmp_path: Path, 
     with pytest.raises(EngineError, match=says):
         process.start(1.0)
     assert process.pid is None
+
+
+def test_what_a_process_started_ends_with_it_however_it_ended(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    parent = (
+        "import subprocess, sys, time\n"
+        "print(subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)']).pid, flush=True); time.sleep(60)"
+    )
+    process = Supervised([sys.executable, "-c", parent], lambda: log.exists() and log.stat().st_size > 0, log, pause_s=30.0)
+    process.start(10.0)
+    child = int(log.read_text())
+    assert process.pid
+    os.kill(process.pid, signal.SIGKILL)
+    until(lambda: not psutil.pid_exists(child))
+    process.stop()
+
+
+def test_the_reason_is_shown_though_much_is_said_after_it(tmp_path: Path) -> None:
+    loud = "print('ValueError: no such architecture'); [print('leaked', n) for n in range(60)]; raise SystemExit(1)"
+    with pytest.raises(EngineError, match="no such architecture\n...\n(.|\n)*leaked 59"):
+        Supervised([sys.executable, "-c", loud], lambda: False, tmp_path / "log").start(10.0)

@@ -1,11 +1,12 @@
 """What all engines that run on this machine share: a supervised process at a port, its health and its log."""
 
 import os
+import sys
 import tempfile
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 import httpx
 
@@ -13,6 +14,21 @@ from sdx_serving.client import OpenAIChat
 from sdx_serving.engine import EngineError, EngineFacts, Serving
 from sdx_serving.ports import free_port, port_is_free
 from sdx_serving.supervise import Supervised
+
+
+def tethered(command: Sequence[str]) -> list[str]:
+    """The command, tied to this process: it ends when we do, however we do."""
+    return [sys.executable, "-m", "sdx_serving.tether", str(os.getpid()), *command]
+
+
+def beyond(facts: EngineFacts, serving: Serving) -> str | None:
+    """What is asked of an engine that by its facts it cannot do; None when it can."""
+    asked = (
+        (bool(serving.adapters) and not facts.lora, "it serves no LoRA adapters: merge them into the weights, or choose another engine"),
+        (serving.embeddings and not facts.embeddings, "it serves no embeddings: choose another engine"),
+        (serving.projector is not None and not facts.images, "it serves no images: leave the projector out, or choose another engine"),
+    )
+    return next((reason for lacks, reason in asked if lacks), None)
 
 
 class ProcessEngine(ABC):
@@ -25,11 +41,15 @@ class ProcessEngine(ABC):
         log: file for the engine's output; None takes one in the temporary folder.
     """
 
-    name: ClassVar[str]
+    name: str
     facts: EngineFacts
     health_path: ClassVar[str] = "/health"
     start_s: ClassVar[float] = 60.0
     """Time it may take until it first answers."""
+    hang_s: ClassVar[float] = 15.0
+    """Without an answer for so long it hangs, and is started again."""
+    term_s: ClassVar[float] = 5.0
+    """Time it has to end when asked, before it is killed."""
 
     def __init__(self, serving: Serving, port: int = 0, host: str = "127.0.0.1", log: Path | None = None) -> None:
         self.serving = serving
@@ -57,6 +77,14 @@ class ProcessEngine(ABC):
     def command(self) -> list[str]:
         """See Engine.command."""
 
+    def why_not(self) -> str | None:
+        """As cannot(), what its facts exclude first."""
+        return beyond(self.facts, self.serving) or self.cannot()
+
+    def request(self, body: Mapping[str, Any]) -> dict[str, Any]:
+        """See Engine.request."""
+        return dict(body)
+
     def environment(self) -> Mapping[str, str]:
         """Variables that the process is given besides ours."""
         return {}
@@ -79,19 +107,29 @@ class ProcessEngine(ABC):
         """See Engine.start. Without `timeout_s` the engine's own."""
         if self._process:
             return
-        if reason := self.missing() or self.cannot():
+        if reason := self.missing() or self.why_not():
             raise EngineError(f"{self.name} cannot serve {self.serving.model}: {reason}")
         if not port_is_free(self.host, self.port):
             raise EngineError(f"port {self.port} on {self.host} is taken by another program: stop that, or choose another port")
         patience_s = timeout_s or self.start_s
-        process = Supervised(self.command(), self.healthy, self.log, start_s=patience_s, environment=self.environment())
+        process = Supervised(
+            self.command(),
+            self.healthy,
+            self.log,
+            hang_s=self.hang_s,
+            start_s=patience_s + 1.0,  # start() gives up first, with the better reason
+            term_s=self.term_s,
+            environment=self.environment(),
+        )
         process.start(patience_s)
         self._process = process
 
     def healthy(self) -> bool:
         """True when the model is loaded and the process answers within 2 s."""
         try:
-            return httpx.get(f"http://{self.host}:{self.port}{self.health_path}", timeout=2.0, trust_env=False).status_code == 200
+            # Certificates are of no use here, and to load them takes 20 ms of a core, four times a second.
+            answer = httpx.get(f"http://{self.host}:{self.port}{self.health_path}", timeout=2.0, trust_env=False, verify=False)
+            return answer.status_code == 200
         except httpx.HTTPError:
             return False
 

@@ -11,6 +11,7 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import httpx
 import psutil
@@ -19,7 +20,7 @@ import pytest
 from sdx_serving.client import DeadlineExceeded, EngineUnavailable, OpenAIChat, RequestRefused
 from sdx_serving.connect import embedded_model_path, open_chat
 from sdx_serving.engine import EngineError, Serving
-from sdx_serving.engines.llama_cpp import LlamaCpp
+from sdx_serving.engines.llama_cpp import LlamaCpp, for_adapter
 
 ASK = [{"role": "user", "content": "which option?"}]
 SCHEMA = {
@@ -48,9 +49,8 @@ def test_an_answer_follows_the_schema_in_its_order_and_names_the_weights(engine:
 def test_the_same_question_gets_the_same_answer_whole_or_in_pieces(chat: OpenAIChat) -> None:
     whole = chat.complete(ASK, schema=SCHEMA, max_tokens=120).text
     assert chat.complete(ASK, schema=SCHEMA, max_tokens=120).text == whole
-    pieces = list(chat.stream(ASK, schema=SCHEMA, max_tokens=120))
-    assert "".join(pieces) == whole
-    assert len(pieces) > 5
+    assert "".join(chat.stream(ASK, schema=SCHEMA, max_tokens=120)) == whole
+    assert len(list(chat.stream(ASK, max_tokens=400))) > 5
 
 
 def test_the_token_limit_is_told(chat: OpenAIChat) -> None:
@@ -193,6 +193,45 @@ def test_an_installed_llama_server_is_preferred_and_tied(tiny_model: Path, tmp_p
     assert not engine.healthy()
 
 
+def test_what_does_not_go_together_is_said_before_anything_starts(equipped: Any, tiny_model: Path, tmp_path: Path) -> None:
+    def reason(**asked: Any) -> str:
+        return LlamaCpp(Serving(str(equipped.model), **asked)).cannot() or ""
+
+    assert reason(adapters=equipped.adapters, projector=equipped.projector) == ""
+    assert "gone.gguf is not a file" in reason(adapters={"ship": tmp_path / "gone.gguf"})
+    assert "called 'wise'" in reason(adapters={"wise": equipped.adapters["ship"]})
+    assert "neither adapters nor a projector" in reason(embeddings=True, projector=equipped.projector)
+
+
+def test_a_named_adapter_becomes_the_field_that_llama_server_knows() -> None:
+    body = {"model": "farm", "messages": ASK}
+    told = for_adapter(body, ["ship", "farm"], "base")
+    assert told == {"model": "base", "messages": ASK, "lora": [{"id": 0, "scale": 0.0}, {"id": 1, "scale": 1.0}]}
+    assert [scale["scale"] for scale in for_adapter({"model": "base"}, ["ship", "farm"], "base")["lora"]] == [0.0, 0.0]
+    assert for_adapter(body, [], "base") == body
+
+
+def test_adapters_by_name_want_our_own_server_unless_several_are_asked_together(
+    equipped: Any, tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    binary = tmp_path / "llama-server"
+    binary.write_text("#!/bin/sh\n")
+    binary.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+
+    def command(model: Path, **asked: Any) -> list[str]:
+        return LlamaCpp(Serving(str(model), **asked)).command()
+
+    assert str(binary) not in command(equipped.model, adapters=equipped.adapters)
+    several = command(equipped.model, adapters=equipped.adapters, projector=equipped.projector, parallel=4, context_tokens=512)
+    assert str(binary) in several and several.count("--lora") == 2 and "--lora-init-without-apply" in several
+    assert several[several.index("-c") + 1] == "2048" and several[several.index("-np") + 1] == "4"
+    assert several[several.index("--mmproj") + 1] == str(equipped.projector)
+    vectors = command(tiny_model, embeddings=True, context_tokens=256)
+    assert vectors[vectors.index("--pooling") + 1] == "mean" and vectors[vectors.index("-ub") + 1] == "256"
+    assert command(tiny_model, embeddings=True, flags=("--verbose",))[-1] == "--verbose"
+
+
 def test_the_embedded_model_is_a_gguf_or_its_absence_is_explained() -> None:
     try:
         assert embedded_model_path().read_bytes()[:4] == b"GGUF"
@@ -208,5 +247,5 @@ def test_a_model_is_opened_by_file_or_by_address(engine: LlamaCpp, tiny_model: P
         assert chat.complete(ASK, schema=SCHEMA, max_tokens=120).text == by_file.text
     with open_chat(address) as chat, pytest.raises(EngineUnavailable):
         chat.complete(ASK, deadline_s=2)
-    with pytest.raises(EngineError, match="no model 'qwen': give"), open_chat("qwen"):
+    with pytest.raises(EngineError, match="no model 'qwen': there is no such file or folder"), open_chat("qwen"):
         pass

@@ -1,34 +1,28 @@
 """The model in this process: schema, stop strings, characters in pieces, and a prefix that is not computed twice."""
 
-import atexit
-import importlib
 import importlib.util
 import json
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sdx_serving.llama.model import Answer, LlamaModel, Refusal, Sampling, grammar_of, until_stop
+from sdx_serving.llama.grammar import Grammar, grammar_of
+from sdx_serving.llama.model import LlamaModel
+from sdx_serving.openai_protocol import Answer, Refusal, Sampling, until_stop
 
 pytestmark = pytest.mark.skipif(importlib.util.find_spec("llama_cpp") is None, reason="llama-cpp-python is not installed")
 ASK = [{"role": "user", "content": "which?"}]
 
 
-def _close_null_files() -> None:
-    """llama-cpp-python opens /dev/null twice on import and leaves it to the interpreter's end, which warns."""
-    opened = importlib.import_module("llama_cpp._utils")
-    opened.outnull_file.close()
-    opened.errnull_file.close()
-
-
 @pytest.fixture(scope="module")
-def model(tiny_model: Path) -> Iterator[LlamaModel]:
+def model(tiny_model: Path, llama_cpp_library: Any) -> Iterator[LlamaModel]:
     loaded = LlamaModel(tiny_model, n_ctx=4096)
-    atexit.register(_close_null_files)
     yield loaded
     loaded.close()
 
@@ -68,6 +62,24 @@ def test_an_answer_ends_before_its_stop_string_however_it_comes_in_pieces(text: 
     pieces = iter([text[at : at + cut] for at in range(0, len(text), cut)])
     ends = [text.find(stop) for stop in stops if stop in text]
     assert "".join(until_stop(pieces, tuple(stops), Answer())) == text[: min(ends, default=len(text))]
+
+
+@pytest.mark.parametrize(
+    "schema", [None, '{"type": "array", "items": {"type": "number"}, "minItems": 9}', '{"enum": ["give way", "stand on"]}']
+)
+def test_the_likeliest_answer_is_the_one_of_llama_cpp_itself(
+    model: LlamaModel, llama_cpp_library: Any, greedy: Any, schema: str | None
+) -> None:
+    said = "".join(model.answer(ASK, Sampling(max_tokens=60, schema=schema)))
+    grammar = llama_cpp_library.LlamaGrammar.from_string(grammar_of(schema)) if schema else None
+    with closing(llama_cpp_library.Llama(str(model.path), n_ctx=4096, n_threads=1, n_threads_batch=1, verbose=False)) as llama:
+        tokens = llama.tokenize(model.prompt(ASK).encode(), add_bos=False, special=True)
+        assert said == greedy(llama, tokens, 60, grammar=grammar)
+
+
+def test_what_a_grammar_cannot_be_read_from_is_refused(model: LlamaModel) -> None:
+    with pytest.raises(Refusal, match="cannot follow the grammar"):
+        Grammar(model._vocab, "root ::= nowhere")
 
 
 def test_a_schema_without_a_grammar_is_refused() -> None:

@@ -1,0 +1,1 @@
+"""What models and their servers cost here: measured, in processes of their own."""
