@@ -12,8 +12,10 @@ from pydantic import Field, StringConstraints, ValidationError, model_validator
 from sdx_domains.contract import Closed, digest
 
 Dotted = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")]
-Quantisation = Literal["F32", "F16", "Q8_0", "Q6_K", "Q5_K_M", "Q4_K_M"]
-MIN_TOP1: dict[Quantisation, float] = {"F32": 0.999, "F16": 0.995, "Q8_0": 0.98, "Q6_K": 0.97, "Q5_K_M": 0.95, "Q4_K_M": 0.90}
+Quantisation = Literal["F32", "F16", "Q8_0", "Q6_K", "Q5_K_M", "Q4_K_M", "IQ4_XS", "Q3_K_M", "Q2_K"]
+MIN_TOP1: dict[Quantisation, float] = {
+    "F32": 0.999, "F16": 0.995, "Q8_0": 0.98, "Q6_K": 0.97, "Q5_K_M": 0.95, "Q4_K_M": 0.90, "IQ4_XS": 0.90, "Q3_K_M": 0.80, "Q2_K": 0.60,
+}  # fmt: skip
 
 Spec = TypeVar("Spec", bound=Closed)
 

@@ -43,7 +43,7 @@ def export_others(recipe: AdaptRecipe, base: Base, work: Path, prompts: Chats, s
 def _compress(recipe: AdaptRecipe, work: Path, prompts: Chats, say: Say) -> None:
     from transformers import AutoTokenizer
 
-    from sdx_finetune.export.compress import compress
+    from sdx_finetune.compress.awq_gptq import compress
 
     tokenizer = AutoTokenizer.from_pretrained(work / "model")
     texts = [str(tokenizer.apply_chat_template(chat, tokenize=False, add_generation_prompt=True)) for chat in prompts]

@@ -16,9 +16,11 @@ if TYPE_CHECKING:
 def model_folder(given: Path) -> Path:
     """`given` itself, or the finished model in a work folder. ValueError when neither is a usable model."""
     from sdx_finetune.adapt.base import check_folder
+    from sdx_finetune.export.onnx_encoder import is_encoder
 
     folder = given / "model" if (given / "model").is_dir() and not (given / "config.json").exists() else given
-    check_folder(folder)
+    if not is_encoder(folder):
+        check_folder(folder)
     return folder
 
 

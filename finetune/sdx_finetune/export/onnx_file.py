@@ -1,22 +1,25 @@
-"""A decoder as ONNX, float32 or int8, in a folder with its tokenizer and chat template: for runtimes without llama.cpp.
+"""A model as ONNX, float32 or int8, in a folder with its tokenizer and chat template: for runtimes without llama.cpp.
 
-The graph keeps no cache of what it has read: fine for scoring and classifying; for long answers take the GGUF file.
+A decoder keeps what it has read in a key-value cache, which goes in and comes out of the graph; encoders are onnx_encoder.py.
 """
 
 import json
-import logging
-import warnings
 from pathlib import Path
 from typing import Any, Literal
 
 from sdx_finetune.adapt.merge import copy_tokenizer
+from sdx_finetune.export.onnx_encoder import export_encoder, is_encoder
+from sdx_finetune.export.onnx_graph import quantise_dynamic, write_graph
 from sdx_finetune.journal import making
 
 OnnxKind = Literal["fp32", "int8"]
 
 
 def export_onnx(folder: Path, target: Path, kind: OnnxKind = "fp32") -> Path:
-    """Write `target`/model.onnx: input_ids (batch, length) int64 -> logits (batch, length, vocabulary) float32.
+    """Write `target`/model.onnx of a decoder, or of an encoder as export_encoder does.
+
+    In: input_ids (batch, length) int64, past_key_values.N.key and .value (batch, heads, past, head size) float32, past >= 0.
+    Out: logits (batch, length, vocabulary) float32, present.N.key and .value (batch, heads, past + length, head size).
 
     int8: weights of linear layers per output row, activations as they come. The layers behind the gate (down_proj) stay float32: a
     few values that reach them are so large that one scale loses all others (91 % of first choices alike with them, 99 % without).
@@ -24,14 +27,16 @@ def export_onnx(folder: Path, target: Path, kind: OnnxKind = "fp32") -> Path:
     Raises:
         ValueError: a model that is more than a text decoder.
     """
+    if is_encoder(folder):
+        return export_encoder(folder, target, kind)
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     if "vision_config" in config or not any(name.endswith("ForCausalLM") for name in config.get("architectures") or ()):
         raise ValueError(f"{folder}: {config.get('architectures')} is no plain text decoder, which is what ONNX is made of here")
     with making(target) as partial:
         partial.mkdir(parents=True)
-        _write_graph(folder, partial / "model.onnx")
+        _write_decoder(folder, partial / "model.onnx")
         if kind == "int8":
-            _quantise(partial / "model.onnx", [config["intermediate_size"], config["hidden_size"]])
+            quantise_dynamic(partial / "model.onnx", [config["intermediate_size"], config["hidden_size"]])
         copy_tokenizer(folder, partial)
         for name in ("config.json", "generation_config.json"):
             if (folder / name).is_file():
@@ -39,46 +44,31 @@ def export_onnx(folder: Path, target: Path, kind: OnnxKind = "fp32") -> Path:
     return target
 
 
-def _write_graph(folder: Path, path: Path) -> None:
+def _write_decoder(folder: Path, path: Path) -> None:
     import torch
-    from transformers import AutoModelForCausalLM
+    from transformers import AutoModelForCausalLM, DynamicCache
 
-    class Logits(torch.nn.Module):
-        """The model as a function of ids alone."""
+    model: Any = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, attn_implementation="eager").eval()
+
+    class Cached(torch.nn.Module):
+        """The model as a function of ids and of what was read before them."""
 
         def __init__(self) -> None:
             super().__init__()
-            self.model: Any = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, attn_implementation="eager").eval()
+            self.model = model
 
-        def forward(self, input_ids: torch.Tensor) -> torch.Tensor:
-            return self.model(input_ids=input_ids, use_cache=False).logits
+        def forward(self, input_ids: torch.Tensor, past: list[torch.Tensor]) -> tuple[torch.Tensor, ...]:
+            cache = DynamicCache(list(zip(past[::2], past[1::2], strict=True)))
+            logits = self.model(input_ids=input_ids, past_key_values=cache, use_cache=True).logits
+            return logits, *(part for layer in cache.layers for part in (layer.keys, layer.values))  # type: ignore[return-value]
 
-    shapes = {"input_ids": {0: torch.export.Dim("batch"), 1: torch.export.Dim("length", min=2)}}
-    # Two rows and a length that is no other size of the model, else the exporter takes them for constants.
-    ids = torch.zeros((2, 7), dtype=torch.int64)
-    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the exporter warns of its own internals
-        torch.onnx.export(
-            Logits(), (ids,), path, input_names=["input_ids"], output_names=["logits"], dynamic_shapes=shapes, dynamo=True,
-            external_data=False, verbose=False,
-        )  # fmt: skip
-
-
-def _quantise(path: Path, kept: list[int]) -> None:
-    """In place. `kept`: shape (in, out) of the weights that stay float32."""
-    import onnx
-    from onnxruntime.quantization import QuantType, quantize_dynamic
-
-    whole = path.rename(path.with_name("whole.onnx"))
-    graph = onnx.load(whole).graph
-    shapes = {weight.name: list(weight.dims) for weight in graph.initializer}
-    spared = [node.name for node in graph.node if node.op_type == "MatMul" and shapes.get(node.input[1]) == kept]
-    logger = logging.getLogger()
-    before = logger.level
-    logger.setLevel(logging.ERROR)  # it advises a step that this graph does not need
-    quantize_dynamic(
-        whole, path, weight_type=QuantType.QInt8, per_channel=True, op_types_to_quantize=["MatMul", "Gather"], nodes_to_exclude=spared
-    )
-    logger.setLevel(before)
-    whole.unlink()
+    config = model.config
+    size = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+    layers = [f"{layer}.{part}" for layer in range(config.num_hidden_layers) for part in ("key", "value")]
+    # Two rows, and lengths that are no other size of the model, else the exporter takes them for constants; and a tensor of its own
+    # for each input, else it takes them for one.
+    given = torch.zeros((2, 7), dtype=torch.int64), [torch.zeros(2, config.num_key_value_heads, 5, size) for _ in layers]
+    batch, length, past = torch.export.Dim("batch"), torch.export.Dim("length"), torch.export.Dim("past")
+    shapes = {"input_ids": {0: batch, 1: length}, "past": [{0: batch, 2: past} for _ in layers]}
+    names = ["input_ids", *(f"past_key_values.{name}" for name in layers)], ["logits", *(f"present.{name}" for name in layers)]
+    write_graph(Cached(), given, path, names, shapes)

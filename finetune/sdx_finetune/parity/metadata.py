@@ -14,7 +14,9 @@ from sdx_finetune.export.families import family_of, split_of
 from sdx_finetune.export.gguf_file import stored_tensors
 from sdx_finetune.recipe import Quantisation
 
-MAX_ROW_ERROR: dict[Quantisation, float] = {"F32": 1e-6, "F16": 2e-3, "Q8_0": 0.03, "Q6_K": 0.1, "Q5_K_M": 0.15, "Q4_K_M": 0.3}
+MAX_ROW_ERROR: dict[Quantisation, float] = {
+    "F32": 1e-6, "F16": 2e-3, "Q8_0": 0.03, "Q6_K": 0.1, "Q5_K_M": 0.15, "Q4_K_M": 0.3, "IQ4_XS": 0.4, "Q3_K_M": 0.6, "Q2_K": 0.9,
+}  # fmt: skip
 """Largest ||row - trained row|| / ||trained row||: four to five times what llama.cpp's rounding costs on normally distributed weights."""
 
 

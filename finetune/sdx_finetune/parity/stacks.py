@@ -18,7 +18,9 @@ from sdx_serving.llama.model import spare_amx
 
 Turns = list[dict[str, str]]
 VLLM_START_S = 600.0
-_FILE_TYPES: dict[int, Quantisation] = {0: "F32", 1: "F16", 7: "Q8_0", 18: "Q6_K", 17: "Q5_K_M", 15: "Q4_K_M"}
+_FILE_TYPES: dict[int, Quantisation] = {
+    0: "F32", 1: "F16", 7: "Q8_0", 18: "Q6_K", 17: "Q5_K_M", 15: "Q4_K_M", 30: "IQ4_XS", 12: "Q3_K_M", 10: "Q2_K",
+}  # fmt: skip
 
 
 def kind_of(path: Path) -> Quantisation:
@@ -38,7 +40,7 @@ def kind_of(path: Path) -> Quantisation:
         import onnx
 
         nodes = {node.op_type for node in onnx.load(path / "model.onnx", load_external_data=False).graph.node}
-        return "Q8_0" if "DynamicQuantizeLinear" in nodes else "F32"
+        return "Q8_0" if nodes & {"DynamicQuantizeLinear", "QuantizeLinear"} else "F32"
     config = path / "config.json"
     if not config.is_file():
         raise ValueError(f"{path}: neither a .gguf file, nor a folder with model.onnx or config.json")
@@ -148,26 +150,26 @@ class FolderText:
 
 
 class OnnxModel(FolderText):
-    """model.onnx in a folder with its tokenizer. Without a cache: each token reads the whole text again."""
+    """model.onnx of a decoder, with its key-value cache, in a folder with its tokenizer."""
 
     def __init__(self, folder: Path, threads: int = 1) -> None:
-        import onnxruntime
+        from sdx_serving.onnx.decoder import CachedGraph
+        from sdx_serving.onnx.graph import Hardware, open_graph
 
         super().__init__(folder)
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = options.inter_op_num_threads = threads
-        options.log_severity_level = 3
-        self.session = onnxruntime.InferenceSession(folder / "model.onnx", options, providers=["CPUExecutionProvider"])
+        self.graph = CachedGraph(open_graph(folder / "model.onnx", Hardware(threads=threads)))
 
     def scores(self, ids: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
-        logits = np.asarray(self.session.run(["logits"], {"input_ids": np.array([ids], np.int64)})[0])[0]
+        logits, _ = self.graph.read(ids, self.graph.nothing())
         return logits.argmax(1), logits
 
     def greedy(self, ids: Sequence[int], count: int) -> list[int]:
-        made = list(ids)
+        made: list[int] = []
+        past = self.graph.nothing()
         for _ in range(count):
-            made.append(int(self.scores(made)[0][-1]))
-        return made[len(ids) :]
+            logits, past = self.graph.read(made[-1:] or ids, past)
+            made.append(int(logits[-1].argmax()))
+        return made
 
 
 class VllmModel(FolderText):

@@ -54,14 +54,16 @@ class Run:
         work: Path,
         say: Say,
         log: Log = lambda metrics, step: None,
+        model: Any = None,
     ) -> None:
+        """`model`: the decoder to go on from, of the sizes that the recipe gives; without it a fresh one."""
         spec = recipe.train
         self.recipe, self.spec, self.work, self.say, self.log = recipe, spec, work, say, log
         self.tokenizer = tokenizer
         self.train_rows, self.held_out = train, held_out
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         torch.set_num_threads(spec.threads)
-        self.model = build_model(recipe.model, tokenizer, spec.seed).to(self.device)
+        self.model = (model or build_model(recipe.model, tokenizer, spec.seed)).to(self.device)
         self.optimisers = build_optimisers(self.model, spec)
         self.buckets = bucket_lengths(np.concatenate([train.lengths, held_out.lengths]), spec.buckets)
         self.steps_per_epoch = self._batches_per_epoch() / spec.accumulate
@@ -130,12 +132,18 @@ class Run:
         ids = torch.from_numpy(batch.ids).to(self.device)
         weights = torch.from_numpy(batch.weights).to(self.device)
         learnt = weights > 0
-        with self.precision():
-            hidden = self.model.model(input_ids=ids, use_cache=False).last_hidden_state
-            logits = self.model.lm_head(hidden[:, :-1][learnt])
-        each = functional.cross_entropy(logits.float(), ids[:, 1:][learnt], reduction="none")
         chosen = weights[learnt]
-        return (each * chosen).sum(), chosen.sum()
+        return (self.losses(ids, learnt) * chosen).sum(), chosen.sum()
+
+    def losses(self, ids: torch.Tensor, learnt: torch.Tensor) -> torch.Tensor:
+        """(learnt positions,) loss of each token that is learnt."""
+        return functional.cross_entropy(self.logits(self.model, ids, learnt), ids[:, 1:][learnt], reduction="none")
+
+    def logits(self, model: Any, ids: torch.Tensor, learnt: torch.Tensor) -> torch.Tensor:
+        """(learnt positions, vocabulary) float32: the rest of them is never computed."""
+        with self.precision():
+            hidden = model.model(input_ids=ids, use_cache=False).last_hidden_state
+            return model.lm_head(hidden[:, :-1][learnt]).float()
 
     def step(self, parts: list[Batch], factor: float) -> torch.Tensor:
         """One update from `accumulate` batches; the mean loss before it, still on the device."""

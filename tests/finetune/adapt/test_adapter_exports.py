@@ -9,7 +9,7 @@ from peft import LoraConfig, PeftModel, get_peft_model
 from transformers import LlamaConfig, LlamaForCausalLM, Qwen3Config, Qwen3ForCausalLM
 
 from sdx_finetune.adapt.merge import merge, open_model
-from sdx_finetune.export.compress import compress
+from sdx_finetune.compress.awq_gptq import compress
 from sdx_finetune.export.gguf_file import Label, export_gguf
 from sdx_finetune.export.lora import export_lora
 from sdx_finetune.parity.gate import compare
