@@ -31,7 +31,34 @@ def test_the_embedded_model_answers_until_it_is_interrupted() -> None:
             httpx.get(address.group(), trust_env=False)
 
 
-@pytest.mark.parametrize(("content", "complaint"), [(None, "is not a file"), (b"PK\x03\x04 a zip", "is not a GGUF file")])
+def test_adapters_and_flags_reach_the_engine_and_it_says_what_was_chosen(tmp_path: Path) -> None:
+    from sdx_serving.connect import embedded_model_path
+
+    missing = tmp_path / "ship.gguf"
+    adapter = ["--adapter", f"ship={missing}"]
+    done = subprocess.run([*SERVE, "embedded", *adapter], check=False, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 1 and f"{missing} is not a file" in done.stderr and "vllm:" in done.stderr
+    done = subprocess.run([*SERVE, "embedded", "--adapter", "ship"], check=False, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 2 and "'ship' is not NAME=PATH" in done.stderr
+    command = [*SERVE, str(embedded_model_path()), "--port", "0", "--name", "mate", "--", "--no-such-flag"]
+    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=90)
+    assert done.returncode == 1 and "engine llama.cpp: takes gguf" in done.stderr and "--no-such-flag" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("given", "complaint"),
+    [
+        (["--engine", "lama.cpp"], "did you mean 'llama.cpp'"),
+        (["--engine", "vllm"], "vllm: it takes safetensors"),
+        (["http://127.0.0.1:9/v1"], "is served already"),
+    ],
+)
+def test_what_cannot_be_served_so_says_why(given: list[str], complaint: str) -> None:
+    done = subprocess.run([*SERVE, *given], check=False, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 1 and complaint in done.stderr
+
+
+@pytest.mark.parametrize(("content", "complaint"), [(None, "there is no such file"), (b"PK\x03\x04 a zip", "neither GGUF")])
 def test_what_is_no_model_is_named(content: bytes | None, complaint: str, tmp_path: Path) -> None:
     path = tmp_path / "model.gguf"
     if content is not None:

@@ -9,14 +9,20 @@ import typer
 from sdx_ui.commands import (
     bench,
     check,
+    compress,
     data,
+    deploy,
     finetune,
     finetune_evaluate,
     finetune_export,
     finetune_prompt,
     finetune_serve,
     finetune_tune,
+    gateway,
     jobs,
+    probe,
+    recommend,
+    registry,
     run,
     serve,
     stop,
@@ -38,6 +44,12 @@ app.add_typer(bench.app, name="bench")
 app.command()(stop.stop)
 app.command()(run.replay)
 app.command()(serve.serve)
+app.add_typer(gateway.app, name="gateway")
+app.command()(probe.probe)
+app.command()(recommend.recommend)
+app.add_typer(registry.app, name="registry")
+app.command()(compress.compress)
+app.add_typer(deploy.app, name="deploy")
 app.add_typer(data.app, name="data")
 finetune_commands = (
     finetune_evaluate.evaluate, finetune_tune.tune, finetune_prompt.prompt, finetune_export.export, finetune_export.parity,

@@ -1,4 +1,4 @@
-"""The doctor's checks: the machine (machine.py), then packages, model, DDS. Start at all_checks()."""
+"""The doctor's checks: the machine (machine.py), then packages, model, engines, DDS. Start at all_checks()."""
 
 import importlib.util
 import os
@@ -22,6 +22,7 @@ def all_checks(port: int) -> list[Check]:
         packages(),
         domains(),
         model(),
+        *engines(),
         dds(),
     ]
 
@@ -51,6 +52,15 @@ def model() -> Check:
     with path.open("rb") as file:
         whole = file.read(4) == b"GGUF"
     return Check("model", whole, f"{path.name}, {path.stat().st_size / 1e6:.1f} MB", "not a GGUF file: check it out again with git")
+
+
+def engines() -> list[Check]:
+    """Installed, or what to type. Only the embedded model's own engine is needed."""
+    from sdx_serving.engines.choose import ENGINES
+
+    absent = {name: engine.missing() for name, engine in ENGINES.items()}
+    needed = "the embedded model needs it"
+    return [Check(f"engine {name}", not why or name != "llama.cpp", why or "installed", needed) for name, why in absent.items()]
 
 
 def dds(timeout_s: float = 5.0) -> Check:

@@ -7,14 +7,18 @@ from typing import Annotated, Any
 
 import typer
 
-from sdx_ui.commands import speed
+from sdx_ui.commands import bench_estimator, bench_gateway, bench_serve, speed
 from sdx_ui.commands.choices import Ablation, Tongue
 
 app = typer.Typer(no_args_is_help=True, help="Measure: suites of scenarios, and the speed of each part.")
 
 COLUMNS = ("case", "min_cpa_nm", "collision", "forbidden", "colreg_score", "extra_time_min", "reversals", "verdicts", "decision_s_p95")
 
-for part in (speed.sim, speed.assurance, speed.dds, speed.graph, speed.model, speed.data, speed.augment, speed.train):
+for part in (speed.sim, speed.assurance, speed.dds, speed.graph, speed.model, speed.engine, speed.data, speed.augment, speed.train):
+    app.command()(part)
+app.command()(bench_serve.serve)
+app.command()(bench_estimator.estimator)
+for part in (bench_gateway.gateway, bench_gateway.soak):
     app.command()(part)
 
 

@@ -1,4 +1,4 @@
-"""sdx bench sim, assurance, dds, graph, model, data, augment, train: one part alone, its speed and its quality. Results are JSON."""
+"""sdx bench sim, assurance, dds, graph, model, engine, data, augment, train: one part alone, its speed and its quality. Results are JSON."""
 
 import json
 import sys
@@ -85,6 +85,26 @@ def model(
     from sdx_ui.measure import model_quality
 
     _print(model_quality(gguf, count, seed, out, lambda line: print(line, file=sys.stderr)))
+
+
+def engine(
+    gguf: Annotated[
+        Path | None, typer.Option("--model", exists=True, dir_okay=False, help="a GGUF file; without it the embedded model")
+    ] = None,
+    threads: Annotated[int, typer.Option(min=1, help="of both, in turn")] = 2,
+    pairs: Annotated[int, typer.Option(min=1, help="prompts, each asked both ways")] = 15,
+    tokens: Annotated[int, typer.Option(min=8, max=1024, help="of each answer")] = 128,
+    seed: Annotated[int, typer.Option(help="of the prompts")] = 0,
+) -> None:
+    """Tokens per second of a served model over those of llama.cpp called directly, and the share of the memory's bandwidth reached.
+
+    sdx bench engine --threads 2
+    """
+    from sdx_serving.bench.engine_overhead import engine_overhead
+    from sdx_serving.connect import embedded_model_path
+
+    chosen = gguf or embedded_model_path()
+    _print(engine_overhead(chosen, threads, pairs, tokens, seed, lambda line: print(line, file=sys.stderr, flush=True)))
 
 
 def data(
