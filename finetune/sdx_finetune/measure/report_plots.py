@@ -1,23 +1,15 @@
 """The plots of an evaluation's report as SVG text to stand inside a page; the page's style gives the colours."""
 
-import re
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from io import StringIO
 from typing import Any
 
-INK, FAINT = "#010101", "#020202"
-SERIES = ("#010102", "#010103", "#010104", "#010105", "#010106")
-VERDICTS = {"better": "#010107", "worse": "#010108", "no difference seen": FAINT, "too few rows": FAINT}
-NAMES = {
-    INK: "--ink",
-    FAINT: "--faint",
-    **{colour: f"--series-{i}" for i, colour in enumerate(SERIES)},
-    "#010107": "--better",
-    "#010108": "--worse",
-}
-"""Colours that no page uses stand for the page's own, so that a plot follows light and dark."""
-WIDTH_IN = 7.6
+from sdx_serving.bench.svg import FAINT, INK, SERIES, draw_svg
+
+MARKS = SERIES[:5]
+"""As many as the page has colours for."""
+NAMES = {"#020101": "--better", "#020102": "--worse"}
+VERDICTS = {"better": "#020101", "worse": "#020102", "no difference seen": FAINT, "too few rows": FAINT}
 
 
 def figures_plot(models: Sequence[Mapping[str, Any]]) -> str:
@@ -30,7 +22,7 @@ def figures_plot(models: Sequence[Mapping[str, Any]]) -> str:
         for number, model in enumerate(models):
             shift = (number - (len(models) - 1) / 2) * 0.22
             found = [(i + shift, model["figures"][name]) for i, name in enumerate(names) if name in model["figures"]]
-            _marks(axes, found, SERIES[number % len(SERIES)], model["label"])
+            _marks(axes, found, MARKS[number % len(MARKS)], model["label"])
         _rows(axes, names)
         axes.set_xlim(-0.02, 1.02)
         axes.legend(loc="upper center", bbox_to_anchor=(0.5, 1.0 + 0.5 / len(names)), ncols=len(models), frameon=False, labelcolor=INK)
@@ -61,9 +53,9 @@ def loss_plot(train: Sequence[tuple[float, float]], held_out: Sequence[tuple[flo
 
     def draw(axes: Any) -> None:
         if train:
-            axes.plot(*zip(*train, strict=True), color=SERIES[0], linewidth=1.2, label="training")
+            axes.plot(*zip(*train, strict=True), color=MARKS[0], linewidth=1.2, label="training")
         if held_out:
-            axes.plot(*zip(*held_out, strict=True), color=SERIES[1], linewidth=1.6, marker="o", markersize=3.5, label="held out")
+            axes.plot(*zip(*held_out, strict=True), color=MARKS[1], linewidth=1.6, marker="o", markersize=3.5, label="held out")
         axes.set_xlabel("step", color=INK)
         axes.set_ylabel("loss", color=INK)
         axes.legend(frameon=False, labelcolor=INK)
@@ -86,25 +78,6 @@ def _rows(axes: Any, names: Sequence[str]) -> None:
 
 
 def _svg(draw: Callable[[Any], None], height_in: float, salt: str) -> str:
-    """`salt` keeps the ids of several plots in one page apart."""
-    from matplotlib import rc_context
-    from matplotlib.figure import Figure
-
-    # Text stays text: small, searchable, in the page's own font, and never taken for mathematics.
-    with rc_context({"svg.fonttype": "none", "svg.hashsalt": salt, "text.parse_math": False, "font.size": 10}), warnings.catch_warnings():
+    with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # letters that the font for measuring lacks; the page's font has them
-        figure = Figure(figsize=(WIDTH_IN, height_in), layout="constrained")
-        axes = figure.add_subplot()
-        axes.patch.set_visible(False)
-        axes.tick_params(colors=INK, length=0)
-        for side, spine in axes.spines.items():
-            spine.set_visible(side == "bottom")
-            spine.set_color(FAINT)
-        draw(axes)
-        held = StringIO()
-        figure.savefig(held, format="svg", transparent=True, metadata={"Date": None})
-    text = held.getvalue()
-    text = re.sub(r"<metadata>.*?</metadata>", "", text[text.index("<svg") :], flags=re.DOTALL)
-    for colour, name in NAMES.items():
-        text = text.replace(colour, f"var({name})")
-    return re.sub(r"font: ([^;\"]*?) '[^\"]*?sans-serif", r"font: \1 system-ui, sans-serif", text)
+        return draw_svg(draw, height_in, salt, names=NAMES)

@@ -1,7 +1,7 @@
 """A matplotlib plot as SVG text whose colours are the page's, so that it follows light and dark. Start at draw_svg()."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from io import StringIO
 from typing import Any
 
@@ -12,8 +12,10 @@ NAMES = {INK: "--ink", FAINT: "--faint", **{colour: f"--series-{number}" for num
 WIDTH_IN = 7.6
 
 
-def draw_svg(draw: Callable[[Any], None], height_in: float, salt: str, width_in: float = WIDTH_IN) -> str:
-    """What `draw(axes)` draws. `salt` keeps the ids of several plots in one page apart."""
+def draw_svg(
+    draw: Callable[[Any], None], height_in: float, salt: str, width_in: float = WIDTH_IN, names: Mapping[str, str] | None = None
+) -> str:
+    """What `draw(axes)` draws. `salt` keeps the ids of several plots in one page apart; `names`: more colours by the page's variable."""
     from matplotlib import rc_context
     from matplotlib.figure import Figure
 
@@ -31,7 +33,7 @@ def draw_svg(draw: Callable[[Any], None], height_in: float, salt: str, width_in:
         figure.savefig(held, format="svg", transparent=True, metadata={"Date": None})
     text = held.getvalue()
     text = re.sub(r"<metadata>.*?</metadata>", "", text[text.index("<svg") :], flags=re.DOTALL)
-    for colour, name in NAMES.items():
+    for colour, name in {**NAMES, **(names or {})}.items():
         text = text.replace(colour, f"var({name})")
     return re.sub(r"font: ([^;\"]*?) '[^\"]*?sans-serif", r"font: \1 system-ui, sans-serif", text)
 

@@ -10,7 +10,6 @@ it has not been run here on a Jetson. Start at EdgeLlm.command().
 
 import os
 import re
-import shutil
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
@@ -20,6 +19,7 @@ from sdx_serving.engines.accelerator import accelerator, version_beside
 from sdx_serving.engines.engine_record import EngineRecord, check
 from sdx_serving.engines.formats import folder_of, format_of, read_json, takes_tools, weights_bytes, weights_sha256
 from sdx_serving.engines.process import ProcessEngine, tethered
+from sdx_serving.engines.program import Program
 
 OLDEST = (0, 11)
 """First version whose server takes a checkpoint, holds answers to a schema and batches requests."""
@@ -31,6 +31,14 @@ def engines_path() -> Path:
     """Where built engines are kept: $SDX_ENGINES, else ~/.cache/sdx/engines."""
     given = os.environ.get("SDX_ENGINES")
     return Path(given) if given else Path.home() / ".cache/sdx/engines"
+
+
+_PROGRAM = Program(
+    "SDX_EDGE_LLM",
+    "tensorrt-edgellm-serve",
+    "TensorRT Edge-LLM is not installed: on a Jetson type `pip install 'tensorrt-edgellm[server]'` in an environment of its "
+    "own and `export SDX_EDGE_LLM=/path/to/tensorrt-edgellm-serve`",
+)
 
 
 class EdgeLlm(ProcessEngine):
@@ -61,15 +69,9 @@ class EdgeLlm(ProcessEngine):
 
     @staticmethod
     def missing() -> str | None:
-        executable = _executable()
-        if not executable:
-            given = os.environ.get("SDX_EDGE_LLM")
-            if given:
-                return f"SDX_EDGE_LLM={given} is no program that can be run: give the path of `tensorrt-edgellm-serve`"
-            return (
-                "TensorRT Edge-LLM is not installed: on a Jetson type `pip install 'tensorrt-edgellm[server]'` in an environment of its "
-                "own and `export SDX_EDGE_LLM=/path/to/tensorrt-edgellm-serve`"
-            )
+        if reason := _PROGRAM.missing():
+            return reason
+        executable = _PROGRAM.path() or ""
         version = version_beside(executable, "tensorrt_edgellm")
         if (found := re.match(r"(\d+)\.(\d+)", version)) and (int(found[1]), int(found[2])) < OLDEST:
             oldest = ".".join(map(str, OLDEST))
@@ -101,7 +103,7 @@ class EdgeLlm(ProcessEngine):
         size = ["--max-input-len", context, "--max-kv-cache-capacity", context, "--max-batch-size", str(asked.parallel)]
         more = ["--enable-in-flight-batching"] if asked.parallel > 1 else ["--enable-context-reuse"]
         tools = ["--enable-auto-tool-choice"] if self.facts.tools else []
-        serve = [_executable() or "tensorrt-edgellm-serve", str(self._folder or asked.model), "--cache-dir", str(self._cache)]
+        serve = [_PROGRAM.path() or "tensorrt-edgellm-serve", str(self._folder or asked.model), "--cache-dir", str(self._cache)]
         return tethered([*serve, *where, *size, *more, *tools, *asked.flags])
 
     def environment(self) -> Mapping[str, str]:
@@ -126,7 +128,7 @@ class EdgeLlm(ProcessEngine):
         return EngineRecord(
             model_sha256=weights_sha256(self._folder) if self._folder else "",
             sm=gpu.sm if gpu else "",
-            tensorrt=version_beside(_executable() or "", "tensorrt_edgellm"),
+            tensorrt=version_beside(_PROGRAM.path() or "", "tensorrt_edgellm"),
             jetpack=gpu.jetpack if gpu else "",
             max_tokens=self.serving.context_tokens,
             precision=self._precision,
@@ -135,7 +137,3 @@ class EdgeLlm(ProcessEngine):
     @property
     def _cache(self) -> Path:
         return engines_path() / f"{self.serving.path.name}-{self._record.key()}"
-
-
-def _executable() -> str | None:
-    return shutil.which(os.path.expanduser(os.environ.get("SDX_EDGE_LLM") or "tensorrt-edgellm-serve"))

