@@ -177,7 +177,8 @@ def _explain(say: Callable[..., None], choice: "Choice") -> None:
     )
     if figures.energy_j is not None:
         say(
-            f"   energy: {figures.energy_j:.2g} J an answer" + ("" if figures.basis == "measured here" else " at the device's stated power")
+            f"   energy: {figures.energy_j:.{0 if figures.energy_j >= 10 else 2}f} J an answer"
+            + ("" if figures.basis == "measured here" else " at the device's stated power")
         )
     for label, words in (("note", choice.note), ("run", choice.run), ("verify", choice.verify if choice.run else "")):
         if words:
@@ -201,6 +202,9 @@ def _span(interval: "Interval") -> str:
 def _time(interval: "Interval | None") -> str:
     if interval is None:
         return "unknown"
-    digits = 3 if interval.high < 1 else 1 if interval.high >= 10 else 2
-    low_high = f"{interval.low:.{digits}f} to {interval.high:.{digits}f}"
-    return f"{low_high} s" if interval.middle is None else f"{interval.middle:.{digits}f} s ({low_high})"
+    if interval.high < 0.1:
+        scale, unit, digits = 1000.0, "ms", 1
+    else:
+        scale, unit, digits = 1.0, "s", 3 if interval.high < 1 else 1 if interval.high >= 10 else 2
+    low_high = f"{scale * interval.low:.{digits}f} to {scale * interval.high:.{digits}f}"
+    return f"{low_high} {unit}" if interval.middle is None else f"{scale * interval.middle:.{digits}f} {unit} ({low_high})"
