@@ -136,6 +136,14 @@ class Plan(Closed):
         prompts = str(folder / self.prompts) if self.prompts.endswith(".jsonl") else self.prompts
         return self.model_copy(update={"models": tuple(models), "prompts": prompts})
 
+    def text(self, folder: Path) -> str:
+        """As YAML that load() reads from a file in `folder`: what lies below it is written without it, and moves with it."""
+        told = self.model_dump(mode="json")
+        for file in (file for model in told["models"] for file in model["files"]):
+            path = Path(file["path"])
+            file["path"] = str(path.relative_to(folder.resolve()) if path.is_relative_to(folder.resolve()) else path)
+        return yaml.safe_dump(told, sort_keys=False, allow_unicode=True)
+
     @model_validator(mode="after")
     def _each_once(self) -> Self:
         for field, names in (("models", [model.name for model in self.models]), ("runtimes", self.runtimes), ("ways", self.ways)):

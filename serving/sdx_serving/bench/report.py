@@ -12,8 +12,6 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from sdx_serving.bench.conclude import conclusion
 from sdx_serving.bench.plots import plots
 from sdx_serving.bench.rows import Measured
@@ -46,7 +44,7 @@ def write_report(outcome: Outcome, out: Path, title: str, command: str) -> list[
         "results.jsonl": "".join(one.row.model_dump_json() + "\n" for one in outcome.measured),
         "results.csv": _csv([one.row for one in outcome.measured]),
         "README.md": _markdown(outcome, title, command, said, origin, {name: told for name, (told, _) in drawn.items()}),
-        "report.html": _page(outcome, title, command, said, origin, drawn, colours),
+        "report.html": _page(outcome, title, command, said, origin, drawn, colours, outcome.plan.text(out)),
         **{f"plots/{name}.svg": alone(svg, colours) for name, (_, svg) in drawn.items()},
     }
     return [_write(out / name, text) for name, text in texts.items()]
@@ -169,6 +167,7 @@ def _page(
     origin: Mapping[str, Any],
     drawn: Mapping[str, tuple[str, str]],
     colours: str,
+    plan: str,
 ) -> str:
     from jinja2 import Environment, StrictUndefined
     from markupsafe import Markup
@@ -188,7 +187,7 @@ def _page(
         refused=refusals(outcome.measured),
         missing=[str(cell) for cell in outcome.missing],
         noise=[(str(one.cell), one.others_cores, one.stolen_cores, one.throttled) for one in outcome.measured if not one.row.failure],
-        plan=yaml.safe_dump(outcome.plan.model_dump(mode="json"), sort_keys=False, allow_unicode=True),
+        plan=plan,
         colours=Markup(colours),
     )
 

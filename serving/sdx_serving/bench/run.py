@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
-import yaml
-
 from sdx_serving.bench.plan import Cell, Plan, cells
 from sdx_serving.bench.rows import Measured, Origin, measurement
 from sdx_serving.bench.task import MakeTask, RowsTask, Task
@@ -55,7 +53,7 @@ def run(plan: Plan, make_task: MakeTask | None, out: Path, device: str, say: Say
     ends_s = time.monotonic() + 60.0 * plan.minutes
     work = out / WORK / "trials"
     work.mkdir(parents=True, exist_ok=True)
-    (out / "plan.yaml").write_text(yaml.safe_dump(plan.model_dump(mode="json"), sort_keys=False, allow_unicode=True), encoding="utf-8")
+    (out / "plan.yaml").write_text(plan.text(out), encoding="utf-8")
     if again:
         _forget_failures(work)
     task = _task(plan, make_task)

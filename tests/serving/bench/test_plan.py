@@ -29,6 +29,10 @@ def test_paths_are_beside_the_plan_file(tmp_path: Path) -> None:
     assert [file.path for file in plan.models[0].files] == [tmp_path / "toy-F32.gguf", Path("/m/toy.gguf")]
     assert plan.prompts == str(tmp_path / "rows.jsonl")
     assert Plan.load(write(tmp_path, prompts="ship")).prompts == "ship"
+    told = plan.text(tmp_path)
+    assert str(tmp_path / "toy") not in told
+    (tmp_path / "again.yaml").write_text(told, encoding="utf-8")
+    assert Plan.load(tmp_path / "again.yaml") == plan
 
 
 @pytest.mark.parametrize(
