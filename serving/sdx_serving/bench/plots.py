@@ -54,6 +54,9 @@ def front_plot(rows: Sequence[Measured]) -> str:
         for style, runtime in enumerate(runtimes):
             axes.scatter([], [], color=SERIES[style % len(SERIES)], marker=MARKS[style % len(MARKS)], label=runtime)
         axes.margins(0.12, 0.22)
+        low, high = axes.get_ylim()
+        axes.set_yticks([tick for tick in axes.get_yticks() if low <= tick <= min(high, 1.0)])  # room for names, but no accuracy beyond 1
+        axes.set_ylim(low, high)
         axes.set_xlabel("median request, seconds", color=INK)
         axes.set_ylabel("accuracy", color=INK)
         axes.grid(color=FAINT, alpha=0.25, linewidth=0.6)
@@ -63,11 +66,11 @@ def front_plot(rows: Sequence[Measured]) -> str:
 
 
 def _labels(axes: Any, named: Sequence[tuple[float, float, str]]) -> None:
-    """Above and below in turn along the x axis, so that neighbours do not write over each other."""
+    """Near and far, above and below in turn along the x axis, so that neighbours do not write over each other."""
     for number, (x, y, name) in enumerate(sorted(named)):
-        up = number % 2 == 0
+        away = (13, -13, 27, -27)[number % 4]
         axes.annotate(
-            name, (x, y), textcoords="offset points", xytext=(0, 13 if up else -13), ha="center", va="bottom" if up else "top",
+            name, (x, y), textcoords="offset points", xytext=(0, away), ha="center", va="bottom" if away > 0 else "top",
             color=INK, fontsize=9,
         )  # fmt: skip
 
