@@ -4,31 +4,18 @@ python -m sdx_finetune.run finetune/recipes/embedded.yaml --stage all --work run
 """
 
 from pathlib import Path
-from typing import Annotated, Literal, Self, TypeVar
+from typing import Annotated, Literal, Self
 
-import yaml
-from pydantic import Field, StringConstraints, ValidationError, model_validator
+from pydantic import Field, StringConstraints, model_validator
 
 from sdx_domains.contract import Closed, digest
+from sdx_serving.closed import from_yaml
 
 Dotted = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")]
 Quantisation = Literal["F32", "F16", "Q8_0", "Q6_K", "Q5_K_M", "Q4_K_M", "IQ4_XS", "Q3_K_M", "Q2_K"]
 MIN_TOP1: dict[Quantisation, float] = {
     "F32": 0.999, "F16": 0.995, "Q8_0": 0.98, "Q6_K": 0.97, "Q5_K_M": 0.95, "Q4_K_M": 0.90, "IQ4_XS": 0.90, "Q3_K_M": 0.80, "Q2_K": 0.60,
 }  # fmt: skip
-
-Spec = TypeVar("Spec", bound=Closed)
-
-
-def from_yaml(kind: type[Spec], path: Path) -> Spec:
-    """A closed model from a YAML file. ValueError names the file, each wrong field, its value and what was expected."""
-    try:
-        return kind.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
-    except ValidationError as error:
-        lines = [f"{'.'.join(map(str, e['loc'])) or 'file'}: {e['msg']} (given: {e['input']!r:.120})" for e in error.errors()]
-        raise ValueError(f"{path}: " + "; ".join(lines)) from error
-    except yaml.YAMLError as error:
-        raise ValueError(f"{path}: not YAML: {error}") from error
 
 
 class DataSpec(Closed):

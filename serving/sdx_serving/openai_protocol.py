@@ -4,6 +4,7 @@ The wire itself (reading, streaming, status codes) is openai_http.py. Start at C
 """
 
 import json
+import secrets
 import time
 import uuid
 from collections.abc import Collection, Iterator, Mapping
@@ -23,6 +24,26 @@ class Refusal(Exception):
         super().__init__(message)
         self.code = code
         self.status = status
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A call of a function, instead of text."""
+
+    name: str
+    arguments: str
+    """JSON text of an object."""
+
+    def as_openai(self) -> dict[str, Any]:
+        return {
+            "id": f"call_{secrets.token_hex(12)}",
+            "type": "function",
+            "function": {"name": self.name, "arguments": self.arguments},
+        }
+
+
+Piece = str | Call
+"""Of an answer as it is made."""
 
 
 def error_body(error: Exception) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from pydantic import Field
 
-from sdx_serving.results import Closed
+from sdx_serving.closed import Closed
 
 
 class Score(Closed):

@@ -9,16 +9,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from sdx_serving.closed import Closed
 
 Way = Literal["in-process", "http", "http-impaired"]
 """How the model is asked: a function call, over loopback, or over a network made worse on purpose."""
-
-
-class Closed(BaseModel):
-    """Frozen, and no field that is not known."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class Spread(Closed):

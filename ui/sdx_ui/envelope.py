@@ -1,6 +1,7 @@
 """What answers of the REST service look like, and who gets one: the envelope, the key, the size."""
 
 import hmac
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,6 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 MOST_BYTES = 4 * 2**20
 """Of a request."""
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
+_HERE = re.compile(r"https?://(127\.0\.0\.1|localhost|\[::1\])(:\d+)?")
 _CODES = {
     400: "bad_request",
     401: "unauthorised",
@@ -43,8 +45,8 @@ def failure(status: int, code: str, message: str) -> JSONResponse:
 class Gate:
     """Before anything is read: a key where one is set, else only this machine's own names; and a bound on the size."""
 
-    def __init__(self, app: ASGIApp, key: str | None) -> None:
-        self.app, self.key = app, key
+    def __init__(self, app: ASGIApp, key: str | None, most_bytes: int = MOST_BYTES) -> None:
+        self.app, self.key, self.most_bytes = app, key, most_bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -60,8 +62,8 @@ class Gate:
                 return None
             body += message.get("body", b"")
             more = message.get("more_body", False)
-            if len(body) > MOST_BYTES:
-                return await failure(413, _CODES[413], f"a request may hold {MOST_BYTES} bytes")(scope, receive, send)
+            if len(body) > self.most_bytes:
+                return await failure(413, _CODES[413], f"a request may hold {self.most_bytes} bytes")(scope, receive, send)
         whole: list[Message] = [{"type": "http.request", "body": bytes(body), "more_body": False}]
 
         async def again() -> Message:
@@ -70,12 +72,15 @@ class Gate:
         return await self.app(scope, again, send)
 
     def _refusal(self, path: str, headers: Mapping[str, str]) -> JSONResponse | None:
-        if not headers.get("content-length", "0").isdecimal() or int(headers.get("content-length", "0")) > MOST_BYTES:
-            return failure(413, _CODES[413], f"a request may hold {MOST_BYTES} bytes")
+        if not headers.get("content-length", "0").isdecimal() or int(headers.get("content-length", "0")) > self.most_bytes:
+            return failure(413, _CODES[413], f"a request may hold {self.most_bytes} bytes")
         if self.key is None:
             name = headers.get("host", "").rpartition(":")[0] or headers.get("host", "")
             if name.strip("[]") not in LOOPBACK:  # a page from elsewhere that made its name lead here
                 return failure(403, "forbidden", f"this service answers to {', '.join(LOOPBACK)} only")
+            origin = headers.get("origin", "")
+            if origin and not _HERE.fullmatch(origin):  # a form on a page from elsewhere that sends here
+                return failure(403, "forbidden", f"requests of pages from {origin[:100]} are not taken")
             return None
         given = headers.get("authorization", "").removeprefix("Bearer ").strip() or headers.get("x-user-token", "")
         if path != "/health" and not hmac.compare_digest(given.encode(), self.key.encode()):

@@ -87,8 +87,8 @@ def embedded_plan(out: Path, minutes: float, runtimes: Sequence[str], whole: Pat
 
 def embedded_files(folder: Path, whole: Path | None, say: Say) -> tuple[tuple[ModelFile, ...], tuple[str, ...]]:
     """(files, notes); what is there already, made from the same source, is not made again."""
-    from sdx_serving.bench.weights import weights_sha256
     from sdx_serving.connect import embedded_model_path
+    from sdx_serving.weights import weights_sha256
 
     source = whole or embedded_model_path()
     made = {kind: folder / f"sdx-embedded-{kind}.gguf" for kind in GGUF}

@@ -58,8 +58,8 @@ def measured_entry(
 
 def described(model: str, base: str = "") -> Entry:
     """What a model is, without any score. BadModel when it cannot be read."""
-    from sdx_serving.bench.weights import weights_sha256
     from sdx_serving.recommend.headers import facts_of
+    from sdx_serving.weights import weights_sha256
 
     path = _path(model)
     facts = facts_of(str(path))

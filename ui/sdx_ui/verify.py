@@ -17,12 +17,12 @@ _QUESTIONS, _SEED = 7, 5_000
 
 def verify(choice: "Choice", question: "Question") -> Measurement:
     """Serve the chosen model on its runtime, ask it the task's own questions, and keep the row; a failure is a row too."""
-    from sdx_serving.bench.weights import weights_bytes, weights_sha256
     from sdx_serving.engine import EngineError
     from sdx_serving.engines.choose import engine_for
     from sdx_serving.provenance import commit
     from sdx_serving.recommend.headers import facts_of
     from sdx_serving.recommend.here import Plan, measure_here, serving_of
+    from sdx_serving.weights import weights_bytes, weights_sha256
 
     threads = question.threads or question.device.cores or 1
     plan = Plan(context_tokens=choice.context_tokens, output_tokens=question.output_tokens or 160, threads=threads)

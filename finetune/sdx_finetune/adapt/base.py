@@ -10,6 +10,7 @@ from pathlib import Path
 
 from sdx_finetune.adapt.recipe import EMBEDDED, BaseSpec
 from sdx_finetune.progress import Say
+from sdx_serving.weights import sha256_of
 
 WANTED = ("*.safetensors", "*.json", "*.txt", "*.jinja", "*.model")
 UNWANTED = ("*/*", "consolidated*")
@@ -79,7 +80,7 @@ def weights_sha256(folder: Path) -> str:
     """Over the contents of all safetensors files, by name."""
     found = hashlib.sha256()
     for path in sorted(folder.glob("*.safetensors")):
-        found.update(_sha256(path).encode())
+        found.update(sha256_of(path).encode())
     return found.hexdigest()
 
 
@@ -118,14 +119,9 @@ def _has_template(folder: Path) -> bool:
     return config.is_file() and bool(json.loads(config.read_text(encoding="utf-8")).get("chat_template"))
 
 
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def _unpacked(path: Path, spec: BaseSpec, say: Say, cache: Path | None) -> Base:
     """Once per file content. The folder appears whole or not at all, whoever else unpacks the same."""
-    sha = _sha256(path)
+    sha = sha256_of(path)
     folder = (cache or cache_folder()) / "bases" / f"{sha}-{_EDITION}"
     if not folder.is_dir():
         from sdx_finetune.adapt.unpack_gguf import unpack

@@ -9,7 +9,8 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, StringConstraints, model_validator
 
 from sdx_domains.contract import Closed, digest
-from sdx_finetune.recipe import Dotted, ExportSpec, ParitySpec, from_yaml
+from sdx_finetune.recipe import Dotted, ExportSpec, ParitySpec
+from sdx_serving.closed import from_yaml
 
 Method = Literal["sft", "dpo", "grpo"]
 Weights = Literal["full", "lora", "qlora", "dora"]

@@ -7,7 +7,8 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from sdx_domains.contract import Closed, Language, digest
-from sdx_finetune.recipe import Dotted, from_yaml
+from sdx_finetune.recipe import Dotted
+from sdx_serving.closed import from_yaml
 
 PLANNER = "planner"
 Share = Annotated[float, Field(gt=0.0, le=1.0)]

@@ -27,8 +27,8 @@ from sdx_finetune.measure.side_by_side import Candidate, Measure, candidate, com
 from sdx_finetune.parity.gate import compare as held_against
 from sdx_finetune.progress import Say
 from sdx_finetune.recipe import ParitySpec
-from sdx_serving.bench.weights import weights_bytes, weights_sha256
 from sdx_serving.registry import Entry, Registry, Score
+from sdx_serving.weights import weights_bytes, weights_sha256
 
 UNCOMPRESSED = "uncompressed"
 PARITY_PROMPTS, PARITY_TOKENS = 4, 24

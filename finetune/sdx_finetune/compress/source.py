@@ -3,7 +3,6 @@
 Everything that is made from it once lies in <work>/base and is taken from there by the next call.
 """
 
-import hashlib
 import json
 import re
 from collections.abc import Mapping
@@ -25,6 +24,7 @@ from sdx_finetune.export.families import family_of
 from sdx_finetune.export.gguf_file import Label, export_gguf
 from sdx_finetune.journal import write_whole
 from sdx_finetune.progress import Say
+from sdx_serving.weights import sha256_of
 
 AGREEMENT_ROWS = 64
 """Held-out rows along whose answers first choices are compared, at most."""
@@ -93,11 +93,6 @@ def open_source(plan: Plan, base: Base, rows: Rows, work: Path, say: Say) -> Sou
     prompts = [prompt_ids(tokenizer, row) for row in asked]
     paths = greedy_paths(whole, prompts, home / f"answers-{digest([row.key for row in asked])[:8]}.json")
     return Source(label, base.folder, whole, sha256_of(whole), config, seen, calibration, paths)
-
-
-def sha256_of(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _hold_to(base: Base, home: Path) -> None:

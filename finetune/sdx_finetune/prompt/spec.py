@@ -8,7 +8,8 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from sdx_domains.contract import Closed, Language, digest
-from sdx_finetune.recipe import Dotted, from_yaml
+from sdx_finetune.recipe import Dotted
+from sdx_serving.closed import from_yaml
 from sdx_serving.connect import embedded_model_path
 
 Optimiser = Literal["labeled", "bootstrap", "random_search", "mipro"]

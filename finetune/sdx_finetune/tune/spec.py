@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, Field, TypeAdapter, ValidationError, model_validator
 
 from sdx_domains.contract import Closed
-from sdx_finetune.recipe import from_yaml
+from sdx_serving.closed import from_yaml
 
 HELD_OUT = "held_out"
 

@@ -4,7 +4,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Literal
 
-from sdx_serving.results import Closed, Measurement, Results
+from sdx_serving.closed import Closed
+from sdx_serving.results import Measurement, Results
 
 Verdict = Literal["better", "worse", "as before"]
 FIGURES = ("accuracy", "request p50 s", "request p95 s", "first token warm s", "tokens/s", "memory bytes", "energy J")

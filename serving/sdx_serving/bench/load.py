@@ -19,7 +19,7 @@ from typing import Any
 from pydantic import Field
 
 from sdx_serving.bench.task import Question
-from sdx_serving.results import Closed
+from sdx_serving.closed import Closed
 from sdx_serving.tether import tie_to_parent
 
 COLD_TOKENS = 4

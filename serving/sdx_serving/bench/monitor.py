@@ -16,7 +16,7 @@ import psutil
 
 from sdx_serving.bench.energy import energy_meter
 from sdx_serving.bench.errand import READY
-from sdx_serving.results import Closed
+from sdx_serving.closed import Closed
 from sdx_serving.tether import tie_to_parent
 
 PERIOD_S = 0.05

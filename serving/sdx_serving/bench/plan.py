@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Self
 
 import yaml
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
 from sdx_serving.bench.task import Question
-from sdx_serving.results import Closed, Way
+from sdx_serving.closed import Closed, from_yaml
+from sdx_serving.results import Way
 
 
 class Impairment(Closed):
@@ -118,14 +119,7 @@ class Plan(Closed):
     @classmethod
     def load(cls, path: Path) -> "Plan":
         """From a YAML file. ValueError names the file, each wrong field, its value and what was expected."""
-        try:
-            plan = cls.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
-        except ValidationError as error:
-            lines = [f"{'.'.join(map(str, e['loc'])) or 'file'}: {e['msg']} (given: {e['input']!r:.120})" for e in error.errors()]
-            raise ValueError(f"{path}: " + "; ".join(lines)) from error
-        except yaml.YAMLError as error:
-            raise ValueError(f"{path}: not YAML: {error}") from error
-        return plan.beside(path.resolve().parent)
+        return from_yaml(cls, path).beside(path.resolve().parent)
 
     def beside(self, folder: Path) -> "Plan":
         """With paths that are relative to `folder` made whole."""

@@ -12,9 +12,9 @@ from sdx_serving.bench.rows import Measured, Origin, measurement
 from sdx_serving.bench.task import MakeTask, RowsTask, Task
 from sdx_serving.bench.trial import Cores, Trial, run_trial
 from sdx_serving.bench.versions import runtime_version
-from sdx_serving.bench.weights import weights_bytes, weights_sha256
 from sdx_serving.provenance import commit
 from sdx_serving.results import Results
+from sdx_serving.weights import weights_bytes, weights_sha256
 
 Say = Callable[[str], None]
 WORK = "runs"

@@ -139,7 +139,8 @@ def _watch(url: str, pid: int, ends_s: float, kill_every_s: float, counted: _Cou
     """Samples memory, kills the engine, tells how it stands."""
     began = time.monotonic()
     kill_s = began + kill_every_s
-    with httpx.Client(timeout=30.0, trust_env=False) as http:
+    # A connection kept from one kill to the next may be closed by the gateway at the moment it is used again.
+    with httpx.Client(timeout=30.0, trust_env=False, limits=httpx.Limits(max_keepalive_connections=0)) as http:
         while (now := time.monotonic()) < ends_s:
             counted.memory.append(((now - began) / 3600.0, rss_mb_of(pid)))
             if now >= kill_s:

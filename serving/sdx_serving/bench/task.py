@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-from sdx_serving.results import Closed
+from sdx_serving.closed import Closed
 
 
 class Turn(Closed):

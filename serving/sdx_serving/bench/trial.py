@@ -16,9 +16,9 @@ from sdx_serving.bench.load import Exchange, Job, Loaded
 from sdx_serving.bench.monitor import Sample, Watch, Watched
 from sdx_serving.bench.plan import Cell, Plan
 from sdx_serving.bench.task import Question, Task
+from sdx_serving.closed import Closed
 from sdx_serving.engine import Engine, EngineError, Serving
 from sdx_serving.engines.choose import engine_for
-from sdx_serving.results import Closed
 
 _POLL_S = 0.05
 _MIB = 1024 * 1024

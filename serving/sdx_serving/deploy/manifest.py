@@ -7,8 +7,8 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, ValidationError, model_validator
 
+from sdx_serving.closed import Closed
 from sdx_serving.engine import Format, Serving
-from sdx_serving.results import Closed
 
 Target = Literal["here", "compose", "systemd", "kserve", "kuberay", "jetson"]
 

@@ -5,9 +5,9 @@ import shutil
 import subprocess
 from collections.abc import Mapping
 
+from sdx_serving.closed import Closed
 from sdx_serving.devices.device import Device
 from sdx_serving.devices.hardware import Root
-from sdx_serving.results import Closed
 
 _PATIENCE_S = 5.0
 

@@ -7,10 +7,9 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Literal
 
-import yaml
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
-from sdx_serving.results import Closed
+from sdx_serving.closed import Closed, from_yaml
 
 Class = Literal[
     "cloud", "kubernetes", "pc-server", "pc", "jetson-agx-thor", "jetson-agx-orin", "jetson-agx-xavier", "jetson-nx", "jetson-nano", "phone",
@@ -145,14 +144,7 @@ def device_called(told: str, memory_gb: float, known: Mapping[str, Device]) -> D
 
 def read_device(path: Path) -> Device:
     """One file. ValueError says which field is wrong."""
-    try:
-        return Device.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"]) or "the file"
-        raise ValueError(f"{path}: {where}: {first['msg']}") from error
-    except yaml.YAMLError as error:
-        raise ValueError(f"{path}: not YAML ({error})") from error
+    return from_yaml(Device, path)
 
 
 def find_device(name: str, folder: Path | None = None) -> Device:

@@ -9,11 +9,11 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from sdx_serving.closed import Closed
 from sdx_serving.devices.boards import Board, Graphics, board, graphics, warnings
 from sdx_serving.devices.device import Class, Device, Runtime, UnitName, device_called, devices
 from sdx_serving.devices.hardware import Memory, Processor, Root, energy_j, largest_cache_bytes, memory, processor, readings
 from sdx_serving.devices.speed import fp32_tflops, memory_gb_s
-from sdx_serving.results import Closed
 
 
 class Probe(Closed):

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from sdx_serving.results import Closed
+from sdx_serving.closed import Closed
 
 FILE = "sdx-engine.json"
 """Lies beside the engine's own files."""

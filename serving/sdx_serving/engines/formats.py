@@ -1,13 +1,14 @@
 """How a model lies on the disk, told by its files and not by its name. Start at format_of()."""
 
-import hashlib
 import json
 import os
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from sdx_serving.engine import EngineError, Format
+from sdx_serving.weights import sha256_of
 
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 
@@ -74,6 +75,12 @@ def read_json(folder: Path | None, name: str) -> dict[str, Any]:
     return found
 
 
+def tool_parser(folder: Path | None, parsers: Mapping[str, str]) -> str | None:
+    """The name of the parser that reads this model's calls, by `model_type` of its config.json; None when it takes no tools."""
+    parser = parsers.get(str(read_json(folder, "config.json").get("model_type", "")))
+    return parser if parser and takes_tools(folder) else None
+
+
 def takes_tools(folder: Path | None) -> bool:
     """Does the model's chat template have a place for tools? Without one they would be dropped in silence."""
     if folder is None:
@@ -89,9 +96,4 @@ def weights_bytes(folder: Path) -> int:
 
 def weights_sha256(folder: Path, pattern: str = "*.safetensors") -> str:
     """Of the files of weights in a folder, in the order of their names."""
-    digest = hashlib.sha256()
-    for path in sorted(folder.glob(pattern)):
-        with path.open("rb") as file:
-            while block := file.read(1 << 22):
-                digest.update(block)
-    return digest.hexdigest()
+    return sha256_of(*sorted(folder.glob(pattern)))

@@ -12,6 +12,7 @@ from sdx_serving.client import OpenAIChat
 from sdx_serving.engine import EngineFacts, Serving
 from sdx_serving.engines.process import ProcessEngine, tethered
 from sdx_serving.llama.amx import has_amx
+from sdx_serving.weights import sha256_of
 
 _GGUF_MAGIC = b"GGUF"
 _POOLING = ".pooling_type"
@@ -97,8 +98,6 @@ class LlamaCpp(ProcessEngine):
     def chat(self) -> OpenAIChat:
         """A client of this engine. `llama-server` does not tell the weights' hash, so the client is told here."""
         if self._binary and not self._sha256:
-            from sdx_serving.llama.model import sha256_of
-
             self._sha256 = sha256_of(self.serving.path.expanduser())
         return OpenAIChat(self.base_url, self.serving.alias, model_sha256=self._sha256)
 

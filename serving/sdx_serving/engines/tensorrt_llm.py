@@ -11,7 +11,7 @@ from pathlib import Path
 from sdx_serving.engine import EngineFacts, Serving
 from sdx_serving.engines.accelerator import accelerator, version_beside
 from sdx_serving.engines.engine_record import FILE, EngineRecord, check
-from sdx_serving.engines.formats import folder_of, format_of, read_json, takes_tools, weights_bytes, weights_sha256
+from sdx_serving.engines.formats import folder_of, format_of, read_json, tool_parser, weights_bytes, weights_sha256
 from sdx_serving.engines.process import ProcessEngine, tethered
 from sdx_serving.engines.program import Program
 
@@ -42,8 +42,7 @@ class TensorRtLlm(ProcessEngine):
         super().__init__(serving, port, host, log)
         self._folder = folder_of(serving.model)
         self._config = read_json(self._folder, "config.json")
-        parser = TOOL_PARSERS.get(str(self._config.get("model_type", "")))
-        self._tool_parser = parser if parser and takes_tools(self._folder) else None
+        self._tool_parser = tool_parser(self._folder, TOOL_PARSERS)
         self.facts = EngineFacts(
             ("safetensors", "trt-engine"),
             json_schema=True,

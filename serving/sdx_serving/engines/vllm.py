@@ -12,7 +12,7 @@ from typing import Any
 
 from sdx_serving.engine import EngineFacts, Serving
 from sdx_serving.engines.accelerator import Accelerator, accelerator, memory_bytes, version_beside
-from sdx_serving.engines.formats import folder_of, format_of, read_json, takes_tools, weights_bytes
+from sdx_serving.engines.formats import folder_of, format_of, read_json, tool_parser, weights_bytes
 from sdx_serving.engines.process import ProcessEngine, tethered
 from sdx_serving.engines.program import Program
 
@@ -66,8 +66,7 @@ class Vllm(ProcessEngine):
         super().__init__(serving, port, host, log)
         self._folder = folder_of(serving.model)
         self._config = read_json(self._folder, "config.json")
-        parser = TOOL_PARSERS.get(str(self._config.get("model_type", "")))
-        self._tool_parser = parser if parser and takes_tools(self._folder) else None
+        self._tool_parser = tool_parser(self._folder, TOOL_PARSERS)
         self.facts = EngineFacts(
             ("safetensors",),
             json_schema=not serving.embeddings,

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, Self
 import yaml
 from pydantic import Field, StringConstraints, ValidationError, field_validator, model_validator
 
-from sdx_serving.results import Closed
+from sdx_serving.closed import Closed
 
 Need = Literal["json_schema", "tools", "images", "embeddings"]
 """What a request may ask of a model beyond plain text."""

@@ -6,7 +6,6 @@ Idempotency-Key: a collector that keeps the ids it has seen has each record once
 
 import asyncio
 import logging
-import sqlite3
 import uuid
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,6 +13,8 @@ from typing import Any
 
 import httpx
 import orjson
+
+from sdx_serving.gateway.tables import open_tables
 
 log = logging.getLogger("sdx.gateway")
 _TABLES = """
@@ -32,12 +33,7 @@ class Journal:
     """
 
     def __init__(self, path: Path, most_bytes: int) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._db = sqlite3.connect(path, isolation_level=None, timeout=5.0)
-        path.chmod(0o600)
-        self._db.execute("PRAGMA journal_mode=WAL")
-        self._db.execute("PRAGMA synchronous=NORMAL")
-        self._db.executescript(_TABLES)
+        self._db = open_tables(path, _TABLES)
         self._db.execute("INSERT OR IGNORE INTO facts VALUES ('id', ?), ('dropped', 0)", (uuid.uuid4().hex,))
         self.id = str(self._fact("id"))
         self._most_bytes = most_bytes

@@ -8,7 +8,6 @@ import hashlib
 import hmac
 import json
 import secrets
-import sqlite3
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
@@ -18,6 +17,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from sdx_serving.gateway.errors import Refused
+from sdx_serving.gateway.tables import open_tables
 
 _TABLES = """
 CREATE TABLE IF NOT EXISTS keys (
@@ -52,13 +52,7 @@ class KeyStore:
     """The file of one gateway. `now` is Unix time, for tests."""
 
     def __init__(self, path: Path, now: Callable[[], float] = time.time) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._db = sqlite3.connect(path, isolation_level=None, timeout=5.0)
-        path.chmod(0o600)
-        # WAL with NORMAL: a kill loses nothing; a power cut may lose the last moments' usage, never the file.
-        self._db.execute("PRAGMA journal_mode=WAL")
-        self._db.execute("PRAGMA synchronous=NORMAL")
-        self._db.executescript(_TABLES)
+        self._db = open_tables(path, _TABLES)
         self._now = now
         self._reserved: dict[str, int] = {}
 

@@ -1,13 +1,11 @@
 """Something that answers, as the gateway knows it: where, what it can do, how long it takes, whether it is well."""
 
 import asyncio
-import hashlib
 import logging
 import os
 import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -22,6 +20,7 @@ from sdx_serving.gateway.events import Told, whole
 from sdx_serving.gateway.latency import Latency
 from sdx_serving.gateway.residents import Resident, Residents
 from sdx_serving.gateway.slots import Slots
+from sdx_serving.weights import sha256_of
 
 log = logging.getLogger("sdx.gateway")
 _TOGETHER = 16
@@ -138,7 +137,7 @@ class Upstream:
         """The hash of a local model's file, where nobody has told it: a task can then be allowed before it was ever loaded."""
         path = self.resident.engine.serving.path if self.resident else None
         if not self.sha256 and path and path.is_file():
-            self.sha256 = await asyncio.to_thread(_file_sha256, path)
+            self.sha256 = await asyncio.to_thread(sha256_of, path)
 
     async def warm(self) -> None:
         """Load a local model and measure it once, so that a deadline can be kept for it before it was ever needed. Failed if it cannot."""
@@ -195,11 +194,6 @@ def _told_facts(told: config.Upstream, resident: Resident | None) -> frozenset[N
 
 def _facts(facts: EngineFacts) -> frozenset[Need]:
     return frozenset(need for need in NEEDS if getattr(facts, need))
-
-
-def _file_sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def shown(upstream: Upstream, now_s: float) -> Mapping[str, Any]:

@@ -6,7 +6,6 @@ cancelled while they hold back bytes, and fall back to any JSON when they cannot
 
 import codecs
 import ctypes
-import hashlib
 import importlib
 import re
 import secrets
@@ -23,6 +22,7 @@ from sdx_serving.llama.context import Context, Part, length_of
 from sdx_serving.llama.images import Eyes
 from sdx_serving.llama.sampling import Sampler
 from sdx_serving.openai_protocol import Answer, Refusal, Sampling, until_stop
+from sdx_serving.weights import sha256_of
 
 Message = Mapping[str, Any]
 """As the model's chat template takes it: role, content, and what it knows of tools."""
@@ -38,11 +38,6 @@ def open_llama(path: Path, n_ctx: int, n_threads: int, **more: Any) -> Any:
     layers = -1 if llama_cpp.llama_supports_gpu_offload() else 0
     given = {"n_batch": min(512, n_ctx), "n_gpu_layers": layers, "verbose": False} | more
     return llama_cpp.Llama(str(path), n_ctx=n_ctx, n_threads=n_threads, n_threads_batch=n_threads, **given)
-
-
-def sha256_of(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 class LlamaModel:

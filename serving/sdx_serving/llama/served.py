@@ -9,16 +9,13 @@ from typing import Any
 from PIL import Image
 
 from sdx_serving.llama.model import LlamaModel
-from sdx_serving.llama.replies import Piece, vectors_reply
 from sdx_serving.llama.requests import ToolChat
 from sdx_serving.llama.tools import tools_of
-from sdx_serving.llama.turns import Turns
 from sdx_serving.llama.vectors import TextVectors
-from sdx_serving.openai_protocol import Answer, CompletionRequest, EmbeddingRequest, Refusal, head, known_model
+from sdx_serving.openai_protocol import Answer, CompletionRequest, EmbeddingRequest, Piece, Refusal, head, known_model
+from sdx_serving.replies import vectors_reply
+from sdx_serving.turns import GATHER_S, WHOLE, Turns
 
-GATHER_S = 0.01
-"""Text that comes within this time after an event travels in one: less than anyone sees."""
-_WHOLE = float("inf")
 Gone = Callable[[], Awaitable[bool]]
 
 
@@ -83,7 +80,7 @@ class Served:
         def job(cancelled: Callable[[], bool]) -> Iterator[Piece]:
             return tools.read(model.answer(messages, sampling, told, cancelled, shown, images, adapter))
 
-        return self._turns.each(job, gone, GATHER_S if request.stream else _WHOLE)
+        return self._turns.each(job, gone, GATHER_S if request.stream else WHOLE)
 
     def complete(self, request: CompletionRequest, told: Answer, gone: Gone) -> AsyncIterator[list[Piece]]:
         """What comes after a prompt, in bundles of pieces."""
@@ -93,7 +90,7 @@ class Served:
         def job(cancelled: Callable[[], bool]) -> Iterator[Piece]:
             return model.continued([model.tokens_of(text, add_bos=True)], sampling, told, cancelled, adapter)
 
-        return self._turns.each(job, gone, GATHER_S if request.stream else _WHOLE)
+        return self._turns.each(job, gone, GATHER_S if request.stream else WHOLE)
 
     async def embed(self, request: EmbeddingRequest, gone: Gone) -> dict[str, Any]:
         """The vectors of all texts, of unit length."""
@@ -113,7 +110,7 @@ class Served:
                 lengths.append(len(tokens))
                 yield model.of(tokens)
 
-        vectors = [vector async for bundle in self._turns.each(job, gone, _WHOLE) for vector in bundle]
+        vectors = [vector async for bundle in self._turns.each(job, gone, WHOLE) for vector in bundle]
         return vectors_reply(*self.weights(request.model), vectors, request.encoding_format == "base64", sum(lengths))
 
     def _writer(self) -> LlamaModel:

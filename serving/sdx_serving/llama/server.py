@@ -16,23 +16,18 @@ from typing import Any
 
 import uvicorn
 from fastapi import FastAPI, Request
-from fastapi.responses import JSONResponse, Response, StreamingResponse
+from fastapi.responses import JSONResponse, Response
 
 from sdx_serving.llama.model import LlamaModel
-from sdx_serving.llama.replies import Piece, chat_reply, streamed, text_of
 from sdx_serving.llama.requests import ToolChat
 from sdx_serving.llama.served import Served
 from sdx_serving.llama.vectors import TextVectors
-from sdx_serving.openai_http import answer_errors, check_key, read, whole
+from sdx_serving.openai_http import answer_errors, check_key, read
 from sdx_serving.openai_protocol import Answer, CompletionRequest, EmbeddingRequest
+from sdx_serving.replies import chat_reply, event_stream, text_of, text_reply
 from sdx_serving.tether import tie_to_parent
 
 MAX_BODY_BYTES = 32 * 2**20
-
-
-async def _events(head: dict[str, Any], bundles: AsyncIterator[list[Piece]], told: Answer, usage: bool) -> Response:
-    first = await anext(bundles, [])  # an error before the first token still gets its status
-    return StreamingResponse(streamed(head, first, bundles, told, usage), media_type="text/event-stream")
 
 
 def create_app(served: Served, api_key: str | None = None) -> FastAPI:
@@ -68,7 +63,7 @@ def create_app(served: Served, api_key: str | None = None) -> FastAPI:
         head = served.head("chatcmpl", "chat.completion.chunk" if request.stream else "chat.completion", request.model)
         bundles = served.chat(request, told, connection.is_disconnected)
         if request.stream:
-            return await _events(head, bundles, told, request.wants_usage)
+            return await event_stream(head, bundles, told, request.wants_usage)
         return JSONResponse(chat_reply(head, [piece async for bundle in bundles for piece in bundle], told))
 
     @app.post("/v1/completions")
@@ -78,8 +73,8 @@ def create_app(served: Served, api_key: str | None = None) -> FastAPI:
         head = served.head("cmpl", "text_completion", request.model)
         bundles = served.complete(request, told, connection.is_disconnected)
         if request.stream:
-            return await _events(head, bundles, told, request.wants_usage)
-        return JSONResponse(whole(head, "".join([text_of(bundle) async for bundle in bundles]), told))
+            return await event_stream(head, bundles, told, request.wants_usage)
+        return JSONResponse(text_reply(head, "".join([text_of(bundle) async for bundle in bundles]), told))
 
     @app.post("/v1/embeddings")
     async def embed(connection: Request) -> Response:

@@ -2,32 +2,15 @@
 
 import copy
 import json
-import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sdx_serving.openai_protocol import Refusal
+from sdx_serving.openai_protocol import Call, Refusal
 
 _BEGIN, _END = "<tool_call>", "</tool_call>"
 """Around a call in the answers of models whose template says so (Hermes, Qwen, ...)."""
 _DEMAND = "Answer with one call of one of these functions, as JSON with its name and arguments:\n"
-
-
-@dataclass(frozen=True, slots=True)
-class Call:
-    """One call of a function."""
-
-    name: str
-    arguments: str
-    """JSON text of an object."""
-
-    def as_openai(self) -> dict[str, Any]:
-        return {
-            "id": f"call_{secrets.token_hex(12)}",
-            "type": "function",
-            "function": {"name": self.name, "arguments": self.arguments},
-        }
 
 
 @dataclass(frozen=True, slots=True)

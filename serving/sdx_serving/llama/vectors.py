@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from sdx_serving.llama.model import open_llama, sha256_of
+from sdx_serving.llama.model import open_llama
 from sdx_serving.openai_protocol import Refusal
+from sdx_serving.weights import sha256_of
 
 
 class TextVectors:

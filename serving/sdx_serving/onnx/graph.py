@@ -1,6 +1,5 @@
 """One ONNX graph, opened by ONNX Runtime on the hardware that was asked for. Start at open_graph()."""
 
-import hashlib
 import mmap
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from typing import Any
 import onnxruntime
 
 from sdx_serving.onnx.folder import ModelError
+from sdx_serving.weights import sha256_of
 
 PROVIDERS: Mapping[str, tuple[str, ...]] = {
     "cpu": (),
@@ -72,7 +72,7 @@ def open_graph(path: Path, hardware: Hardware) -> Graph:
         session,
         {node.name: node for node in session.get_inputs()},
         {node.name: node for node in session.get_outputs()},
-        _sha256(weights),
+        sha256_of(*weights),
         sum(file.stat().st_size for file in weights),
         _mentions(path, b"DynamicQuantizeLinear"),
     )
@@ -88,15 +88,6 @@ def _providers(hardware: Hardware) -> list[tuple[str, dict[str, str]]]:
         raise ModelError(f"{hardware.provider}: this ONNX Runtime has {', '.join(there)}, but no {absent[0]}{hint}")
     chosen = [(name, dict(hardware.options or {}) if index == 0 else {}) for index, name in enumerate(names)]
     return [*chosen, ("CPUExecutionProvider", {})]
-
-
-def _sha256(files: list[Path]) -> str:
-    known = hashlib.sha256()
-    for path in files:
-        with path.open("rb") as file:
-            while block := file.read(1 << 20):
-                known.update(block)
-    return known.hexdigest()
 
 
 def _mentions(path: Path, word: bytes) -> bool:

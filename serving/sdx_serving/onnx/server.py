@@ -7,27 +7,26 @@ is computed at a time, in order of arrival.
 """
 
 import argparse
-import base64
 import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import uvicorn
 from fastapi import FastAPI, Request
-from fastapi.responses import JSONResponse, Response, StreamingResponse
+from fastapi.responses import JSONResponse, Response
 
 from sdx_serving.onnx.decoder import Decoder
 from sdx_serving.onnx.folder import ModelError, graph_file, home_of
 from sdx_serving.onnx.graph import PROVIDERS, Hardware, open_graph
 from sdx_serving.onnx.vectors import ImageEncoder, TextEncoder, Vector
-from sdx_serving.openai_http import answer_errors, begun, check_key, computed, events, read, whole
-from sdx_serving.openai_protocol import Answer, ChatRequest, CompletionRequest, EmbeddingRequest, Refusal, head, known_model
+from sdx_serving.openai_http import answer_errors, check_key, read
+from sdx_serving.openai_protocol import Answer, ChatRequest, CompletionRequest, EmbeddingRequest, Piece, Refusal, head, known_model
+from sdx_serving.replies import event_stream, numbers, text_of, text_reply
 from sdx_serving.tether import tie_to_parent
+from sdx_serving.turns import GATHER_S, WHOLE, Turns
 
 Model = Decoder | TextEncoder | ImageEncoder
 MAX_BODY_BYTES = 32 * 2**20
@@ -52,7 +51,7 @@ class Served:
         self.alias = alias
         self.names = (alias, folder)
         self.began_s = int(time.time())
-        self.thread = ThreadPoolExecutor(1, "onnx")
+        self.turns = Turns()
 
     def decoder(self, model: str) -> Decoder:
         """Refusal when it is none, or when the request names another model."""
@@ -79,16 +78,15 @@ async def answered(
     told, sampling = Answer(), request.sampling()
     chat = isinstance(request, ChatRequest)
 
-    def produce(cancelled: Callable[[], bool]) -> Iterator[str]:
+    def produce(cancelled: Callable[[], bool]) -> Iterator[Piece]:
         return model.answer(ids(), sampling, told, cancelled)
 
     prefix, kind = ("chatcmpl", "chat.completion") if chat else ("cmpl", "text_completion")
+    bundles = served.turns.each(produce, connection.is_disconnected, GATHER_S if request.stream else WHOLE)
     if not request.stream:
-        text = "".join([piece async for piece in computed(served.thread, produce, connection)])
-        return JSONResponse(whole(served.head(prefix, kind), text, told))
-    pieces = await begun(served.thread, produce, connection)
-    told_of = served.head(prefix, f"{kind}.chunk" if chat else kind)
-    return StreamingResponse(events(told_of, pieces, told, request.wants_usage), media_type="text/event-stream")
+        text = "".join([text_of(bundle) async for bundle in bundles])
+        return JSONResponse(text_reply(served.head(prefix, kind), text, told))
+    return await event_stream(served.head(prefix, f"{kind}.chunk" if chat else kind), bundles, told, request.wants_usage)
 
 
 async def embedded(served: Served, request: EmbeddingRequest, connection: Request) -> dict[str, Any]:
@@ -97,9 +95,8 @@ async def embedded(served: Served, request: EmbeddingRequest, connection: Reques
     request.refuse_unserved()
     if request.dimensions not in (None, model.about["dimensions"]):
         raise Refusal(f"dimensions: this model gives {model.about['dimensions']}, and was not trained to give fewer: leave it out")
-    made = [
-        one async for batch in computed(served.thread, lambda cancelled: model.vectors(request, cancelled), connection) for one in batch
-    ]
+    turn = served.turns.each(lambda cancelled: model.vectors(request, cancelled), connection.is_disconnected, WHOLE)
+    made = [one async for bundle in turn for batch in bundle for one in batch]
     made.sort(key=lambda one: one.index)
     total = sum(one.tokens for one in made)
     return {
@@ -113,12 +110,8 @@ async def embedded(served: Served, request: EmbeddingRequest, connection: Reques
 
 
 def _item(made: Vector, as_base64: bool) -> dict[str, Any]:
-    patches = {} if made.patches is None else {"patches": [_numbers(row, as_base64) for row in made.patches]}
-    return {"object": "embedding", "index": made.index, "embedding": _numbers(made.values, as_base64), **patches}
-
-
-def _numbers(values: np.ndarray, as_base64: bool) -> str | list[float]:
-    return base64.b64encode(values.astype("<f4").tobytes()).decode() if as_base64 else values.tolist()
+    patches = {} if made.patches is None else {"patches": [numbers(row, as_base64) for row in made.patches]}
+    return {"object": "embedding", "index": made.index, "embedding": numbers(made.values, as_base64), **patches}
 
 
 def create_app(served: Served, api_key: str | None = None) -> FastAPI:
@@ -127,7 +120,7 @@ def create_app(served: Served, api_key: str | None = None) -> FastAPI:
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         yield
-        served.thread.shutdown(cancel_futures=True)
+        served.turns.close()
 
     app = FastAPI(title="SDx ONNX Runtime server", lifespan=lifespan)
     answer_errors(app)

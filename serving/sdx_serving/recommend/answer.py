@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from sdx_serving.results import Closed
+from sdx_serving.closed import Closed
 
 Basis = Literal["measured here", "fitted to this device's measurements", "fitted to published rows", "range"]
 

@@ -14,7 +14,7 @@ from typing import Any
 import yaml
 from pydantic import Field
 
-from sdx_serving.results import Closed
+from sdx_serving.closed import Closed
 
 FACTORS = ("runtime", "kernel")
 """Constants that multiply another one: without rows they are 1."""

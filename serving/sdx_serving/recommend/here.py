@@ -3,7 +3,6 @@
 For whole comparisons of many models, runtimes and ways of serving there is `sdx bench serve`.
 """
 
-import random
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -13,13 +12,15 @@ from pathlib import Path
 import httpx
 import numpy as np
 
+from sdx_serving.bench.energy import energy_meter
+from sdx_serving.bench.figures import spread
 from sdx_serving.bench.load import Exchange, read_stream
-from sdx_serving.bench.task import Question, Turn
-from sdx_serving.devices.hardware import Root, energy_j
+from sdx_serving.bench.task import Question
+from sdx_serving.devices.hardware import Root
 from sdx_serving.engine import Engine, EngineError, Serving
 from sdx_serving.provenance import commit
 from sdx_serving.recommend.facts import ModelFacts
-from sdx_serving.results import Measurement, Spread
+from sdx_serving.results import Measurement
 
 _PATIENCE_S = 120.0
 _LEAST_TOKENS = 8
@@ -35,14 +36,6 @@ class Plan:
     threads: int = 1
     requests: int = 6
     """Cold, and as many warm."""
-
-
-def plain_questions(count: int, words: int, seed: int = 0) -> list[Question]:
-    """Chats about nothing, of so many words, with a beginning that they share."""
-    rng = random.Random(seed)
-    common = " ".join(rng.choices(("wind", "course", "speed", "light", "depth", "range"), k=words // 2))
-    ends = [" ".join(rng.choices(("north", "south", "east", "west"), k=words - words // 2)) for _ in range(count)]
-    return [Question(messages=(Turn(role="system", content=common), Turn(role="user", content=end))) for end in ends]
 
 
 def measure_here(
@@ -68,11 +61,11 @@ def measure_here(
         say(f"{engine.name} serves {facts.name}; {plan.requests} questions cold, {plan.requests} warm")
         _ask(http, engine, questions[0], plan)
         asked = [questions[number % len(questions)] for number in range(1, plan.requests + 1)]
-        before, began = energy_j(Root()), time.monotonic()
+        joules, began = energy_meter(), time.monotonic()
         cold = [_ask(http, engine, question.unseen(f"{time.monotonic_ns()}"), plan) for question in asked]
         _ask(http, engine, questions[0], plan)
         warm = [_ask(http, engine, question, plan) for question in asked]
-        after, took_s = energy_j(Root()), time.monotonic() - began
+        used_j, took_s = joules() if joules else None, time.monotonic() - began
         rss = peak_rss_bytes(engine.pid) if engine.pid else None
     heard = [*cold, *warm]
     rates = [(one.output_tokens - 1) / (one.request_s - one.ttft_s) for one in heard if _says_enough(one)]
@@ -100,7 +93,7 @@ def measure_here(
         weights_bytes=facts.weights_bytes,
         peak_rss_bytes=rss,
         accuracy=None,
-        energy_j=(after - before) / len(heard) if before is not None and after is not None else None,
+        energy_j=used_j / len(heard) if used_j is not None else None,
         at=datetime.now(UTC).isoformat(timespec="seconds"),
         commit=commit(),
     )
@@ -109,12 +102,6 @@ def measure_here(
 def serving_of(model: str, plan: Plan) -> Serving:
     """The plan as an engine takes it."""
     return Serving(str(Path(model).expanduser()), context_tokens=plan.context_tokens, threads=plan.threads)
-
-
-def spread(seconds: Sequence[float]) -> Spread:
-    """Percentiles of measured times."""
-    p50, p95, p99 = np.quantile(np.asarray(seconds, float), [0.5, 0.95, 0.99]).tolist()
-    return Spread(p50=p50, p95=p95, p99=p99)
 
 
 def peak_rss_bytes(pid: int) -> int:

@@ -9,11 +9,12 @@ from pathlib import Path
 import yaml
 from pydantic import Field
 
+from sdx_serving.closed import Closed
 from sdx_serving.recommend.facts import BadModel, ModelFacts
 from sdx_serving.recommend.headers import facts_of
 from sdx_serving.recommend.shapes import find_shape, guessed_facts, named_facts, shapes
 from sdx_serving.registry import Entry, Registry, Score
-from sdx_serving.results import Closed, Measurement
+from sdx_serving.results import Measurement
 
 
 class Task(Closed):

@@ -9,8 +9,8 @@ from importlib.resources import files
 import yaml
 from pydantic import Field
 
+from sdx_serving.closed import Closed
 from sdx_serving.recommend.facts import BadModel, ModelFacts, windowed
-from sdx_serving.results import Closed
 
 
 class Shape(Closed):

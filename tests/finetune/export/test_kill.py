@@ -3,8 +3,12 @@ import random
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from multiprocessing import forkserver
 from multiprocessing.process import BaseProcess
 from pathlib import Path
+
+import pytest
 
 from sdx_ui.cli import main
 
@@ -26,6 +30,13 @@ def started(folder: Path, out: Path) -> BaseProcess:
     process = context.Process(target=main, args=(words(folder, out),))
     process.start()
     return process
+
+
+@pytest.fixture(autouse=True)
+def no_server_stays() -> Iterator[None]:
+    """The forkserver holds half a gigabyte, and would stay to the end of all tests."""
+    yield
+    forkserver._forkserver._stop()  # type: ignore[attr-defined]
 
 
 def test_a_killed_export_leaves_no_torn_file_and_ends_with_the_same_bytes(model_folder: Path, tmp_path: Path) -> None:

@@ -53,7 +53,8 @@ def test_pieces_are_the_whole_and_usage_is_told_when_asked(client: Any) -> None:
     )
     chunks = list(stream)
     assert "".join(chunk.choices[0].delta.content or "" for chunk in chunks if chunk.choices) == whole
-    assert len(chunks) > 10
+    # How many tokens travel together is a matter of the moment (tests/serving/test_turns.py); the end comes after the text.
+    assert len(chunks) >= 3 and all(chunk.choices[0].finish_reason is None for chunk in chunks[:-2])
     assert chunks[0].choices[0].delta.role == "assistant"
     assert chunks[-2].choices[0].finish_reason == "length"
     assert chunks[-1].usage.completion_tokens == 40

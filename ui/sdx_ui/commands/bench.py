@@ -34,6 +34,7 @@ def ship(
     language: Annotated[Tongue, typer.Option(help="of descriptions and reasons")] = Tongue.en,
     plots: Annotated[Path | None, typer.Option(help="folder for a drawing of each case's tracks")] = None,
     kept: Annotated[Path | None, typer.Option("--keep", help="file that holds finished cases; the same command goes on from it")] = None,
+    documents: Annotated[bool, typer.Option("--documents", help="ask the user's library of documents at every decision")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="the whole result as JSON on standard output")] = False,
 ) -> None:
     """Run every case of a suite in closed loop and score it.
@@ -44,7 +45,7 @@ def ship(
     """
     from sdx_agents.bench import SuiteRun, run_suite
 
-    run = SuiteRun(suite, "ship", seed, count, folder, model, ablate.value, workers, language.value, plots, kept)
+    run = SuiteRun(suite, "ship", seed, count, folder, model, ablate.value, workers, language.value, plots, kept, documents)
     result = run_suite(run, _show_progress)
     print(file=sys.stderr)
     if as_json:

@@ -1,27 +1,37 @@
-"""Questions about the present situation, answered by the model that serves the agent. Talk only: a chat changes nothing."""
+"""Questions about the present situation, answered by the model that serves the agent, and by the rules. Talk only: a chat changes nothing."""
 
-from collections.abc import Iterator
+import logging
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from typing import Any, Protocol
 
 from sdx_domains.contract import Language, language_of
 from sdx_serving.client import ChatError
 from sdx_ui.page.store import BridgeStore
 
+log = logging.getLogger(__name__)
+
 MAX_TOKENS = 256
 DEADLINE_S = 30.0
 LONGEST_QUESTION = 500
+LOOK_UP_S = 5.0
+"""Of the rules, after the model's last word."""
+Asks = Callable[[str], "Future[str]"]
+"""A question -> what the rules and documents say to it, with citations; "" when they say nothing."""
 SORRY: dict[Language, dict[str, str]] = {
     "en": {
         "nothing": "There is no picture of the situation yet.",
         "no_model": "No language model is running (started with --model none). The situation panel describes what is seen.",
         "failed": "The model did not answer: {error}",
         "doubt": "Not so in the picture: {doubts}.",
+        "rules": "From the rules:",
     },
     "ko": {
         "nothing": "아직 상황 정보가 없습니다.",
         "no_model": "언어 모델이 실행되고 있지 않습니다(--model none). 상황 패널을 보십시오.",
         "failed": "모델이 답하지 않았습니다: {error}",
         "doubt": "상황 정보와 다릅니다: {doubts}.",
+        "rules": "규칙에서:",
     },
 }
 
@@ -34,8 +44,26 @@ class Talks(Protocol):
     ) -> Iterator[str]: ...
 
 
-def answer(store: BridgeStore, client: Talks | None, question: str) -> Iterator[str]:
-    """The answer so far, again and again as it grows. Never raises for a model that fails."""
+def answer(store: BridgeStore, client: Talks | None, question: str, rules: Asks | None = None) -> Iterator[str]:
+    """The answer so far, again and again as it grows: the model's words, then the rules'. Never raises for a model that fails."""
+    question = question[:LONGEST_QUESTION]
+    looked_up = rules(question) if rules else None  # meanwhile the model speaks
+    said = ""
+    for said in _of_model(store, client, question):
+        yield said
+    if words := _in_time(looked_up):
+        yield f"{said}\n\n{SORRY[language_of(question)]['rules']}\n{words}"
+
+
+def _in_time(looked_up: "Future[str] | None") -> str:
+    try:
+        return looked_up.result(LOOK_UP_S) if looked_up else ""
+    except Exception as error:  # noqa: BLE001 - a library that fails takes nothing from the model's answer
+        log.warning("rules were not looked up: %s: %s", type(error).__name__, error)
+        return ""
+
+
+def _of_model(store: BridgeStore, client: Talks | None, question: str) -> Iterator[str]:
     language = language_of(question)
     picture = store.picture
     if picture is None:
@@ -46,7 +74,7 @@ def answer(store: BridgeStore, client: Talks | None, question: str) -> Iterator[
         return
     text = shown = ""
     try:
-        messages = store.domain.question(picture, question[:LONGEST_QUESTION], language)
+        messages = store.domain.question(picture, question, language)
         for piece in client.stream(messages, max_tokens=MAX_TOKENS, deadline_s=DEADLINE_S):
             text += piece
             shown = store.domain.told(picture, text, language, whole=False)

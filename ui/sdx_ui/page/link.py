@@ -81,7 +81,8 @@ class BridgeLink:
 
     def _proposal(self, message: Any) -> None:
         proposed = events.read_event(events.Proposed, message)
-        about = {"model": proposed.model, "latency_s": proposed.latency_s, "note": proposed.note}
+        documents = [passage.model_dump(mode="json") for passage in proposed.documents]
+        about = {"model": proposed.model, "latency_s": proposed.latency_s, "note": proposed.note, "documents": documents}
         self.store.put_decision(proposed.proposal.model_dump(mode="json"), list(proposed.options), about)
 
     def _verdict(self, message: Any) -> None:

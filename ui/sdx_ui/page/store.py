@@ -90,7 +90,7 @@ class BridgeStore:
             self._extend_trails(picture)
 
     def put_decision(self, proposal: Payload | None, options: list[Payload], about: Mapping[str, Any]) -> None:
-        """What the agent proposed, among which options; `about`: model, latency_s."""
+        """What the agent proposed, among which options; `about`: model, latency_s, documents."""
         try:
             shown = self.domain.load_options(options)
         except ValidationError as error:

@@ -108,8 +108,19 @@ export function showDecision(state, language) {
   write("reason", proposal ? proposal.reason : "");
   const cited = proposal ? proposal.understanding.flatMap((item) => [`${item.subject}: ${term(item.kind, language)}, ${term(item.role, language)}`, ...item.rules]) : [];
   fill(byId("rules"), [...new Set(cited)].map((text) => element("span", text, "sdx-chip")));
+  showDocuments(state.documents || [], words);
   showVerdict(state, language);
   showOrder(state, words);
+}
+
+// What the user's own documents say about the situation; opened by a tap.
+function showDocuments(documents, words) {
+  const passages = documents.map((passage) => {
+    const box = element("details");
+    box.append(element("summary", passage.title), element("p", passage.text, "sdx-words"));
+    return box;
+  });
+  fill(byId("documents"), passages.length ? [element("p", words.documents, "sdx-note"), ...passages] : []);
 }
 
 function showVerdict(state, language) {

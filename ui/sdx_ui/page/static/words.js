@@ -10,7 +10,7 @@ export const WORDS = {
     silent: "No picture from the ship", stopped: "Stopped",
     modes: { agent: "AGENT", fallback: "FALLBACK", override: "MANUAL", stopped: "STOPPED", none: "NO GUARD" },
     sent: "sent", acknowledged: "acknowledged", not_acknowledged: "not acknowledged yet: watch the mode above",
-    order: "Order in force", remaining: "valid for", refused: "refused",
+    documents: "Documents on this situation (not decided with)", order: "Order in force", remaining: "valid for", refused: "refused",
     terms: { none: "–" },
   },
   ko: {
@@ -22,7 +22,7 @@ export const WORDS = {
     silent: "선박의 상황 정보가 없습니다", stopped: "정지됨",
     modes: { agent: "에이전트", fallback: "대체 제어", override: "수동", stopped: "정지", none: "가드 없음" },
     sent: "보냄", acknowledged: "확인됨", not_acknowledged: "아직 확인되지 않음: 위의 모드를 확인하십시오",
-    order: "현재 명령", remaining: "유효 시간", refused: "거절됨",
+    documents: "이 상황에 관한 문서(결정에는 쓰이지 않음)", order: "현재 명령", remaining: "유효 시간", refused: "거절됨",
     terms: {
       none: "–", head_on: "마주침", crossing_give_way: "횡단(피항)", crossing_stand_on: "횡단(유지)", overtaking: "추월", overtaken: "피추월",
       restricted_visibility: "제한 시계", give_way: "피항선", stand_on: "유지선", both_give_way: "양쪽 피항", r19: "제19조", clear: "통과",

@@ -9,6 +9,10 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import TypeVar
 
+GATHER_S = 0.01
+"""Text that comes within this time after an event travels in one: less than anyone sees."""
+WHOLE = float("inf")
+"""For answers that leave in one piece."""
 _GONE_POLL_S = 0.05
 T = TypeVar("T")
 
@@ -21,7 +25,7 @@ class Turns:
     """The one thread in which a model computes."""
 
     def __init__(self) -> None:
-        self._thread = ThreadPoolExecutor(1, "llama")
+        self._thread = ThreadPoolExecutor(1, "model")
 
     def close(self) -> None:
         self._thread.shutdown(cancel_futures=True)

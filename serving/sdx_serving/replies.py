@@ -1,4 +1,4 @@
-"""Answers with calls of tools in OpenAI's form, whole and in events."""
+"""What our own servers answer, in OpenAI's form: whole, as server-sent events, vectors. Start at event_stream()."""
 
 import base64
 import json
@@ -6,11 +6,9 @@ from collections.abc import AsyncIterator, Iterable, Sequence
 from typing import Any
 
 import numpy as np
+from fastapi.responses import Response, StreamingResponse
 
-from sdx_serving.llama.tools import Call
-from sdx_serving.openai_protocol import Answer, error_body
-
-Piece = str | Call
+from sdx_serving.openai_protocol import Answer, Call, Piece, error_body
 
 
 def text_of(pieces: Iterable[Piece]) -> str:
@@ -25,6 +23,12 @@ def _why(told: Answer, calls: bool) -> str:
     return "tool_calls" if calls and told.finish_reason == "stop" else told.finish_reason
 
 
+def text_reply(head: dict[str, Any], text: str, told: Answer) -> dict[str, Any]:
+    """One answer. `head`: of openai_protocol.head, its object "chat.completion" or "text_completion"."""
+    said = {"message": {"role": "assistant", "content": text}} if head["object"] == "chat.completion" else {"text": text}
+    return head | {"choices": [{"index": 0, **said, "finish_reason": told.finish_reason}], "usage": told.usage}
+
+
 def chat_reply(head: dict[str, Any], pieces: Sequence[Piece], told: Answer) -> dict[str, Any]:
     """One chat completion."""
     calls = [call.as_openai() for call in calls_of(pieces)]
@@ -34,13 +38,18 @@ def chat_reply(head: dict[str, Any], pieces: Sequence[Piece], told: Answer) -> d
     return head | {"choices": [{"index": 0, "message": message, "finish_reason": _why(told, bool(calls))}], "usage": told.usage}
 
 
+def numbers(vector: np.ndarray, in_base64: bool) -> str | list[float]:
+    """In base64 they are little-endian float32."""
+    return base64.b64encode(vector.astype("<f4").tobytes()).decode() if in_base64 else vector.tolist()
+
+
 def vectors_reply(model: str, sha256: str, vectors: Sequence[np.ndarray], in_base64: bool, tokens: int) -> dict[str, Any]:
-    """Embeddings; in base64 they are little-endian float32."""
+    """Embeddings of texts."""
     data = [
         {
             "object": "embedding",
             "index": at,
-            "embedding": base64.b64encode(vector.astype("<f4").tobytes()).decode() if in_base64 else vector.tolist(),
+            "embedding": numbers(vector, in_base64),
         }
         for at, vector in enumerate(vectors)
     ]
@@ -52,7 +61,13 @@ def _event(body: dict[str, Any]) -> str:
     return f"data: {json.dumps(body, ensure_ascii=False)}\n\n"
 
 
-async def streamed(
+async def event_stream(head: dict[str, Any], bundles: AsyncIterator[list[Piece]], told: Answer, tells_usage: bool) -> Response:
+    """The answer as it is made. An error before its first piece is raised here, and still gets its status."""
+    first = await anext(bundles, [])
+    return StreamingResponse(_events(head, first, bundles, told, tells_usage), media_type="text/event-stream")
+
+
+async def _events(
     head: dict[str, Any], first: list[Piece], rest: AsyncIterator[list[Piece]], told: Answer, tells_usage: bool
 ) -> AsyncIterator[str]:
     """The answer as server-sent events, one for each bundle of pieces; a later error becomes an event that names it.

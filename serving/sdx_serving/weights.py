@@ -25,9 +25,14 @@ def weights_bytes(path: Path) -> int:
 def weights_sha256(path: Path) -> str:
     """Of the files one after the other; "" when there are none."""
     files = weight_files(path)
+    return sha256_of(*files) if files else ""
+
+
+def sha256_of(*files: Path) -> str:
+    """Of their contents, one after the other."""
     digest = sha256()
-    for file in files:
-        with file.open("rb") as opened:
-            while block := opened.read(1 << 20):
+    for path in files:
+        with path.open("rb") as file:
+            while block := file.read(1 << 20):
                 digest.update(block)
-    return digest.hexdigest() if files else ""
+    return digest.hexdigest()

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from sdx_serving.llama.turns import Turns
+from sdx_serving.turns import Turns
 
 
 async def _never() -> bool:
