@@ -198,6 +198,10 @@ class Domain(Protocol):
         """Rules that apply to this picture, from the domain's own knowledge files."""
         ...
 
+    def looks_for(self, picture: Any, language: Language) -> str:
+        """What to look for in the user's documents in this situation: words of the domain's own list alone; "" for nothing."""
+        ...
+
     def messages(self, picture: Any, options: Sequence[Any], passages: Sequence[Passage], language: Language) -> list[dict[str, str]]:
         """The prompt, as OpenAI chat messages; outside text in it is data."""
         ...

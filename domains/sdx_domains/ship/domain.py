@@ -10,7 +10,7 @@ from sdx_domains.ship.faithful import unsupported_numbers
 from sdx_domains.ship.options import all_options, shown_options
 from sdx_domains.ship.perceive import ShipPerceiver
 from sdx_domains.ship.picture import OwnShipParameters, ShipOption, ShipPicture
-from sdx_domains.ship.recall import passages
+from sdx_domains.ship.recall import looks_for, passages
 from sdx_domains.ship.scenarios import Scenario, scenario, suite
 from sdx_domains.ship.scoring import CaseScore, score, summarise
 from sdx_domains.ship.simulator.world import ShipWorld
@@ -32,6 +32,9 @@ class ShipDomain:
 
     def recall(self, picture: ShipPicture) -> tuple[Passage, ...]:
         return passages(picture)
+
+    def looks_for(self, picture: ShipPicture, language: Language) -> str:
+        return looks_for(picture, language)
 
     def messages(
         self, picture: ShipPicture, options: Sequence[ShipOption], passages: Sequence[Passage], language: Language

@@ -1,0 +1,1 @@
+"""Chest CT: reporting, nodules, findings, follow-up and safety, as knowledge. Start at knowledge/reporting.yaml."""
