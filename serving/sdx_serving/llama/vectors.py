@@ -31,7 +31,8 @@ class TextVectors:
             mean = self._lib.LLAMA_POOLING_TYPE_MEAN if pooling == self._lib.LLAMA_POOLING_TYPE_NONE else pooling
             self._llama.close()
             self._llama = self._opened(min(n_ctx, trained), n_threads, mean)
-        self.n_ctx, self.length = int(self._llama.n_ctx()), int(self._llama.n_embd())
+        # llama.cpp rounds a context up, but a text must fit into one batch.
+        self.n_ctx, self.length = min(int(self._llama.n_ctx()), int(self._llama.n_batch)), int(self._llama.n_embd())
         self.n_vocab = int(self._llama.n_vocab())
 
     def _opened(self, n_ctx: int, n_threads: int, pooling: int) -> Any:
@@ -39,6 +40,13 @@ class TextVectors:
 
     def close(self) -> None:
         self._llama.close()
+
+    def count(self, text: str) -> int:
+        """Tokens of a text, however long."""
+        return len(self._tokens(text))
+
+    def _tokens(self, text: str) -> list[int]:
+        return list(self._llama.tokenize(text.encode(), add_bos=True, special=False))
 
     def tokens_of(self, index: int, text: str | Mapping[str, Any], cut_to: int | None = None) -> list[int]:
         """Tokens as the model wants its texts to begin and end; what looks like a control token is text.
@@ -52,7 +60,7 @@ class TextVectors:
         """
         if not isinstance(text, str) or not text:
             raise Refusal(f"input {index} is {'empty' if text == '' else 'no text'}: this model makes vectors of texts")
-        tokens = list(self._llama.tokenize(text.encode(), add_bos=True, special=False))
+        tokens = self._tokens(text)
         if cut_to is not None:
             return tokens[: self.n_ctx if cut_to < 0 else min(cut_to, self.n_ctx)]
         if len(tokens) > self.n_ctx:

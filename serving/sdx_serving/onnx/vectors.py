@@ -43,7 +43,7 @@ class TextEncoder:
 
     def __init__(self, folder: Path, graph: Graph) -> None:
         self.graph = graph
-        self._tokenizer = open_tokenizer(folder)
+        self.tokenizer = open_tokenizer(folder)
         if unknown := set(graph.inputs) - {"input_ids", "attention_mask", "token_type_ids"}:
             raise ModelError(
                 f"this graph asks for {', '.join(sorted(unknown))}: it is no sentence encoder, nor anything else that is served"
@@ -53,7 +53,7 @@ class TextEncoder:
         self._pooling: Pooling | None = pooling_of(folder) if hidden else None
         modules = folder / "modules.json"
         self._unit = not modules.is_file() or "Normalize" in modules.read_text(encoding="utf-8")
-        self.max_tokens = _max_tokens(folder)
+        self.max_tokens = max_tokens(folder)
 
     @property
     def about(self) -> dict[str, Any]:
@@ -65,51 +65,59 @@ class TextEncoder:
         texts = request.items()
         if strange := [text for text in texts if not isinstance(text, str)]:
             raise Refusal(f"input: this model takes texts, not parts of type {strange[0].get('type')!r}")
-        encoded = [encoding.ids for encoding in self._tokenizer.encode_batch(texts)]  # type: ignore[arg-type]
+        encoded = [encoding.ids for encoding in self.tokenizer.encode_batch(texts)]  # type: ignore[arg-type]
         limit = self._limit(request.truncate_prompt_tokens)
         _check_lengths([len(ids) for ids in encoded], limit if request.truncate_prompt_tokens is None else None)
-        for batch in self._batches([min(len(ids), limit) for ids in encoded]):
+        for batch in self.batches([min(len(ids), limit) for ids in encoded]):
             if cancelled():
                 return
-            cut = [self._shortened(encoded[index], limit) for index in batch]
+            cut = [self.shortened(encoded[index], limit) for index in batch]
             yield [
                 Vector(index, values, len(ids), cut=len(encoded[index]) > limit)
-                for index, ids, values in zip(batch, cut, self._compute(cut), strict=True)
+                for index, ids, values in zip(batch, cut, self.compute(cut), strict=True)
             ]
 
     def _limit(self, asked: int | None) -> int:
         return self.max_tokens if asked is None or asked == -1 else min(asked, self.max_tokens)
 
-    def _shortened(self, ids: list[int], limit: int) -> list[int]:
+    def shortened(self, ids: list[int], limit: int) -> list[int]:
         """As the tokenizer itself cuts: its end mark, where it has one, stays the last."""
         if len(ids) <= limit:
             return ids
-        added = self._tokenizer.num_special_tokens_to_add(False)
+        added = self.tokenizer.num_special_tokens_to_add(False)
         ending = ids[-1:] if added > 1 else []
         return [*ids[: limit - len(ending)], *ending]
 
-    def _batches(self, lengths: Sequence[int]) -> Iterator[list[int]]:
-        """Indices of texts to compute together, of like length. A text alone where rows of a batch change each other."""
+    def batches(self, lengths: Sequence[int], most: int = BATCH_TOKENS) -> Iterator[list[int]]:
+        """Indices of texts to compute together, of like length. A text alone where rows of a batch change each other.
+
+        Args:
+            most: tokens of a batch, padding included; a single text may have more.
+        """
         batch: list[int] = []
         for index in sorted(range(len(lengths)), key=lengths.__getitem__):
-            if batch and (self.graph.scales_together or (len(batch) + 1) * lengths[index] > BATCH_TOKENS):
+            if batch and (self.graph.scales_together or (len(batch) + 1) * lengths[index] > most):
                 yield batch
                 batch = []
             batch.append(index)
         if batch:
             yield batch
 
-    def _compute(self, rows: Sequence[Sequence[int]]) -> np.ndarray:
-        """(rows, dimensions)"""
+    def compute(self, rows: Sequence[Sequence[int]]) -> np.ndarray:
+        """(rows, dimensions), of texts in tokens; several threads may ask at once."""
+        feeds = self.feeds(rows)
+        made = np.asarray(self.graph.session.run([self._given], feeds)[0], np.float32)
+        values = pooled(made, feeds["attention_mask"], self._pooling) if self._pooling else made
+        return unit(values) if self._unit else values
+
+    def feeds(self, rows: Sequence[Sequence[int]]) -> dict[str, np.ndarray]:
+        """What the graph is given for them, each (rows, tokens of the longest)."""
         width = max(map(len, rows))
         ids, mask = np.zeros((len(rows), width), np.int64), np.zeros((len(rows), width), np.int64)
         for at, row in enumerate(rows):
             ids[at, : len(row)], mask[at, : len(row)] = row, 1
         given = {"input_ids": ids, "attention_mask": mask, "token_type_ids": np.zeros_like(ids)}
-        feeds = {name: given[name] for name in self.graph.inputs}
-        made = np.asarray(self.graph.session.run([self._given], feeds)[0], np.float32)
-        values = pooled(made, mask, self._pooling) if self._pooling else made
-        return unit(values) if self._unit else values
+        return {name: given[name] for name in self.graph.inputs}
 
 
 class ImageEncoder:
@@ -207,9 +215,11 @@ def _check_lengths(lengths: Sequence[int], limit: int | None) -> None:
             raise Refusal(f"input {index} is empty: leave it out")
 
 
-def _max_tokens(folder: Path) -> int:
+def max_tokens(folder: Path) -> int:
+    """That a text may have: the least of what the folder's files say. Positions alone would not do: XLM-R has two that no token takes."""
     told = [
         settings(folder, "sentence_bert_config.json").get("max_seq_length"),
+        settings(folder, "tokenizer_config.json").get("model_max_length"),
         settings(folder, "config.json").get("max_position_embeddings"),
     ]
     return min((found for found in told if isinstance(found, int)), default=_DEFAULT_TOKENS)

@@ -1,0 +1,1 @@
+"""What the parts of retrieval are measured with; `sdx bench rag` runs them."""
