@@ -46,6 +46,8 @@ class SuiteRun:
     """Folder for a drawing of each case's tracks."""
     kept: Path | None = None
     """File that every finished case is added to at once; the same run goes on from it."""
+    documents: bool = False
+    """The user's library is asked at every decision."""
 
     @property
     def with_model(self) -> bool:
@@ -81,6 +83,8 @@ def run_suite(run: SuiteRun, progress: Progress | None = None) -> dict[str, Any]
         del row["latencies_s"]
     model = run.model if run.with_model else "none"
     head = {"suite": run.suite, "seed": run.seed, "model": model, "ablate": run.ablate, "commit": commit(), "cores": os.cpu_count()}
+    if run.documents:
+        head["documents"] = True
     return {**head, "cases": rows, "summary": summary}
 
 
@@ -89,7 +93,7 @@ def _read_kept(run: SuiteRun, domain: Any) -> dict[int, tuple[Any, dict[str, Any
     assert run.kept is not None
     head = {
         "suite": run.suite, "domain": run.domain, "seed": run.seed, "folder": str(run.folder.resolve()) if run.folder else None,
-        "model": _model_of(run), "ablate": run.ablate, "language": run.language, "commit": commit(),
+        "model": _model_of(run), "ablate": run.ablate, "language": run.language, "documents": run.documents, "commit": commit(),
     }  # fmt: skip
     run.kept.parent.mkdir(parents=True, exist_ok=True)
     whole = run.kept.read_bytes() if run.kept.exists() else b""
@@ -157,11 +161,13 @@ def _decider(run: SuiteRun, stack: ExitStack) -> Decider:
     domain = load_domain(run.domain)
     if not run.with_model:
         return planner_decider(domain)
+    from sdx_agents.documents import library_documents
     from sdx_agents.graph import Agent
     from sdx_serving.connect import open_chat
 
     chat = stack.enter_context(open_chat(run.model or "embedded"))
-    return agent_decider(Agent(domain, chat), run.language)
+    documents = stack.enter_context(library_documents(run.domain)) if run.documents else None
+    return agent_decider(Agent(domain, chat, documents=documents), run.language)
 
 
 def run_case(run: SuiteRun, index: int, decide: Decider) -> tuple[int, Any, dict[str, Any]]:

@@ -65,6 +65,8 @@ class Decision:
     concluded: Concluded
     latency_s: float
     """From picture to verdict."""
+    documents: Sequence[Passage] = ()
+    """Of the user's library: beside the decision, not among what it was made from."""
     audit_seq: int | None = None
     """Number of its audit record; None when no log is kept."""
 
@@ -141,6 +143,7 @@ def payload(decision: Decision, inputs: Mapping[str, Any] | None = None) -> dict
         "picture": decision.picture.model_dump(mode="json"),
         "options": [option.model_dump(mode="json") for option in decision.options],
         "passages": [passage.id for passage in decision.passages],
+        "documents": [passage.model_dump(mode="json") for passage in decision.documents],
         "prompt_sha256": decision.prompt_sha256,
         "model": {"name": answer.model, "sha256": answer.model_sha256},
         "answer": {

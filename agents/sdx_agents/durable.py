@@ -15,6 +15,7 @@ from sdx_agents.approval import never
 from sdx_agents.audit import AuditLog
 from sdx_agents.decision import Decision
 from sdx_agents.disk_loss import LastingSaver, LastingSentOrders
+from sdx_agents.documents import Recaller
 from sdx_agents.graph import Acting, Turns, build_graph
 from sdx_domains.contract import Domain, Language, Order
 from sdx_serving.client import ChatClient
@@ -44,6 +45,7 @@ class DurableAgent:
         folder: of turns.sqlite and sent.sqlite. A disk that fails is told in `trouble`; the turns go on without it.
         fresh: the newest picture, against which an order is checked again before it leaves. Any thread.
         hand_over: called in the thread that called take().
+        documents: asked for the user's documents about each situation; None: for none.
     """
 
     def __init__(
@@ -55,12 +57,13 @@ class DurableAgent:
         fresh: Callable[[], Any],
         hand_over: HandOver,
         deadline_s: float = 5.0,
+        documents: Recaller | None = None,
     ) -> None:
         self._saver = LastingSaver(folder / "turns.sqlite")
         self._sent = LastingSentOrders(folder / "sent.sqlite")
         self._bearer = _Bearer(hand_over)
         acting = Acting(domain, fresh, self._bearer, self._sent, audit)
-        graph = build_graph(domain, chat, audit, self._saver, never(), acting)
+        graph = build_graph(domain, chat, audit, self._saver, never(), acting, documents=documents)
         self._turns = Turns(graph, deadline_s, self._bearer.take_up)
         self._resumed = False
 

@@ -19,6 +19,7 @@ from sdx_agents.actuation import Actuator, Outcome, SentOrders, carry_out
 from sdx_agents.approval import Approval, ApprovalRequest, ApprovalRule, settle
 from sdx_agents.audit import AuditLog
 from sdx_agents.decision import Decision
+from sdx_agents.documents import Recaller
 from sdx_agents.thinking import Thinking, Turn, Update
 from sdx_domains.contract import Domain, Language, Order
 from sdx_serving.client import ChatClient
@@ -68,9 +69,10 @@ def build_graph(
     approval: ApprovalRule,
     acting: Acting,
     max_tokens: int = 600,
+    documents: Recaller | None = None,
 ) -> "CompiledStateGraph[Turn]":
     """The whole spine, from picture to equipment; see Turns for how it is run."""
-    graph = Thinking(domain, chat, audit, approval, max_tokens).graph()
+    graph = Thinking(domain, chat, audit, approval, max_tokens, documents).graph()
     graph.add_node("approve", acting.approve)
     graph.add_node("act", acting.act)
     graph.add_node("record", acting.record)
@@ -88,13 +90,20 @@ class Agent:
         audit: where decisions are recorded; None keeps no record.
         deadline_s: from picture to verdict.
         max_tokens: of the model's answer.
+        documents: asked for the user's documents about each situation; None: for none.
     """
 
     def __init__(
-        self, domain: Domain, chat: ChatClient, audit: AuditLog | None = None, deadline_s: float = 5.0, max_tokens: int = 600
+        self,
+        domain: Domain,
+        chat: ChatClient,
+        audit: AuditLog | None = None,
+        deadline_s: float = 5.0,
+        max_tokens: int = 600,
+        documents: Recaller | None = None,
     ) -> None:
         self.domain, self.chat, self.deadline_s = domain, chat, deadline_s
-        graph = Thinking(domain, chat, audit, max_tokens=max_tokens).graph()
+        graph = Thinking(domain, chat, audit, max_tokens=max_tokens, documents=documents).graph()
         graph.add_edge("note", END)
         self._graph = graph.compile()
 

@@ -1,5 +1,6 @@
 """The read-only half of the graph: from a picture to a verdict, on record. See graph.py for the whole."""
 
+import logging
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -11,8 +12,11 @@ from langgraph.graph import START, StateGraph
 from sdx_agents.approval import ApprovalRule, never, request_for
 from sdx_agents.audit import AuditLog
 from sdx_agents.decision import Answered, Concluded, Decision, conclude, payload, prompt_hash, read
-from sdx_domains.contract import Domain
+from sdx_agents.documents import Recaller
+from sdx_domains.contract import Domain, Passage
 from sdx_serving.client import ChatClient, DeadlineExceeded
+
+log = logging.getLogger(__name__)
 
 _RESERVE_S = 0.15
 """Kept of the deadline for assurance and record."""
@@ -32,6 +36,7 @@ class Turn(TypedDict):
     ends: Annotated[float, UntrackedValue]
     options: Annotated[Any, UntrackedValue]
     passages: Annotated[Any, UntrackedValue]
+    documents: Annotated[Any, UntrackedValue]
     prompt_sha256: Annotated[str, UntrackedValue]
     answer: Annotated[Any, UntrackedValue]
     concluded: Annotated[Any, UntrackedValue]
@@ -53,6 +58,8 @@ class Thinking:
     audit: AuditLog | None = None
     approval: ApprovalRule = field(default_factory=never)
     max_tokens: int = 600
+    documents: Recaller | None = None
+    """Asked for the user's documents: shown and recorded, in no prompt."""
 
     def perceive(self, turn: Turn) -> Update:
         if turn["picture"].domain != self.domain.name:
@@ -63,7 +70,16 @@ class Thinking:
         return {"options": tuple(self.domain.options(turn["picture"]))}
 
     def recall(self, turn: Turn) -> Update:
-        return {"passages": tuple(self.domain.recall(turn["picture"]))}
+        return {"passages": tuple(self.domain.recall(turn["picture"])), "documents": self._of_documents(turn)}
+
+    def _of_documents(self, turn: Turn) -> tuple[Passage, ...]:
+        if self.documents is None:
+            return ()
+        try:
+            return tuple(self.documents(self.domain.looks_for(turn["picture"], turn["language"])))
+        except Exception:  # a decision does not end because of a document
+            log.exception("documents were not looked up")
+            return ()
 
     def propose(self, turn: Turn) -> Update:
         """Ask the model, twice if the first answer is of no use and there is time. Never raises."""
@@ -123,6 +139,7 @@ class Thinking:
             turn["answer"],
             concluded,
             time.monotonic() - turn["began"],
+            documents=turn["documents"],
         )
         if self.audit is not None:
             decision = replace(decision, audit_seq=self.audit.append("decision", payload(decision, turn.get("inputs"))))

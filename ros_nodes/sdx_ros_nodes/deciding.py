@@ -20,6 +20,7 @@ class Decided:
     options: Sequence[Any]
     proposal: Proposal
     passages: Sequence[Passage] = ()
+    documents: Sequence[Passage] = ()
     model: str = ""
     latency_s: float = 0.0
     note: str = ""
@@ -71,7 +72,7 @@ def handed_by(hand_over: Callable[[Picture, Decided], str]) -> "Callable[[Decisi
 def _decided(made: "Decision") -> Decided:
     verdict = made.verdict
     note = made.failure or ("" if verdict.kind == "accept" else f"{verdict.kind}: {'; '.join(verdict.reasons)}")
-    return Decided(made.options, made.proposal, made.passages, made.model, made.latency_s, note, made.answer.failure_kind)
+    return Decided(made.options, made.proposal, made.passages, made.documents, made.model, made.latency_s, note, made.answer.failure_kind)
 
 
 def _after(decided: Decided, outcome: "Outcome") -> Decided:

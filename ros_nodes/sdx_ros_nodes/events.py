@@ -90,6 +90,8 @@ class Proposed(Closed):
     """The options that were shown, as JSON of the domain's Option type."""
     proposal: Proposal
     passages: tuple[Passage, ...] = ()
+    documents: tuple[Passage, ...] = ()
+    """What the user's library says about the situation; the proposal was not made from it."""
     model: str = ""
     latency_s: float = 0.0
     language: str = "en"

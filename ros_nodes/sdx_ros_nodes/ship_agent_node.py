@@ -43,6 +43,8 @@ class AgentParameters(Closed):
     """Folder of agent.jsonl, turns.sqlite and sent.sqlite."""
     deadline_s: float = Field(10.0, gt=0.0)
     """A decision without an answer by then is over (seconds of this machine)."""
+    documents: bool = True
+    """Ask the user's library for what it says about the situation: shown and recorded, not decided with."""
     decide_every_s: float = Field(60.0, gt=0.0)
     decide_at_most_every_s: float = Field(15.0, ge=0.0)
     """A change of salience brings a decision forward, but not below this."""
@@ -161,6 +163,7 @@ class ShipAgentNode:
             options=tuple(option.model_dump(mode="json") for option in decided.options),
             proposal=events.sayable(decided.proposal),
             passages=tuple(decided.passages),
+            documents=tuple(decided.documents),
             model=decided.model,
             latency_s=decided.latency_s,
             language=self._parameters.language,
@@ -194,7 +197,15 @@ def build(transport: Transport, parameters: AgentParameters) -> Callable[[], Non
         from sdx_agents.connect import connected_agent
 
         agent = end.enter_context(
-            connected_agent(domain, parameters.engine, parameters.audit, parameters.deadline_s, node.newest, handed_by(node.hand_over))
+            connected_agent(
+                domain,
+                parameters.engine,
+                parameters.audit,
+                parameters.deadline_s,
+                node.newest,
+                handed_by(node.hand_over),
+                parameters.documents,
+            )
         )
         node.use(agent)
 

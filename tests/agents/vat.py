@@ -27,6 +27,9 @@ class Vat:
     def recall(self, picture: VatPicture) -> Sequence[Passage]:
         return [Passage(id="V1", title="Levels", text="Never overfill.", source="vat rules")]
 
+    def looks_for(self, picture: VatPicture, language: Language) -> str:
+        return "vat overflow" if picture.holds_m < 5.0 else ""
+
     def messages(
         self, picture: VatPicture, options: Sequence[Option], passages: Sequence[Passage], language: Language
     ) -> list[dict[str, str]]:

@@ -152,7 +152,8 @@ def test_approve_goes_to_the_order_that_is_shown(page: Page, served: Any) -> Non
 def test_names_from_the_radio_stay_text(page: Page, served: Any, situation: dict[str, Any]) -> None:
     named = [target | {"name_untrusted": HOSTILE} for target in situation["picture"]["targets"]]
     served.store.put_picture(situation["picture"] | {"targets": named})
-    served.store.put_decision(situation["proposal"] | {"reason": HOSTILE}, situation["options"], {"model": HOSTILE})
+    documents = [{"id": "doc:x", "title": HOSTILE, "text": HOSTILE, "source": HOSTILE}]
+    served.store.put_decision(situation["proposal"] | {"reason": HOSTILE}, situation["options"], {"model": HOSTILE, "documents": documents})
     served.store.record("fault", HOSTILE)
     expect(page.locator("#targets tr").first).to_contain_text("onerror")
     expect(page.locator("#reason")).to_contain_text("onerror")
@@ -178,3 +179,14 @@ def test_nothing_sticks_out_sideways(page: Page, width: int, height: int) -> Non
     page.wait_for_timeout(300)
     assert page.evaluate("() => document.documentElement.scrollWidth") <= width
     expect(page.locator("#stop")).to_be_in_viewport()
+
+
+def test_documents_on_the_situation_are_shown_apart_from_the_decision(page: Page, served: Any, situation: dict[str, Any]) -> None:
+    expect(page.locator("#documents details")).to_have_count(0)
+    documents = [{"id": "doc:o#1", "title": "Standing orders, 4.1", "text": "Call the master at 1.2 NM.", "source": ""}]
+    served.store.put_decision(situation["proposal"], situation["options"], {"model": "scripted", "documents": documents})
+    page.locator("#documents summary").click()
+    expect(page.locator("#documents")).to_contain_text("not decided with")
+    expect(page.locator("#documents details p")).to_have_text("Call the master at 1.2 NM.")
+    page.wait_for_timeout(1200)
+    expect(page.locator("#documents details p")).to_be_visible()

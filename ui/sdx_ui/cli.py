@@ -21,6 +21,7 @@ from sdx_ui.commands import (
     gateway,
     jobs,
     probe,
+    rag,
     recommend,
     registry,
     run,
@@ -58,6 +59,7 @@ finetune_commands = (
 for command in finetune_commands:
     finetune.app.command()(command)
 app.add_typer(finetune.app, name="finetune")
+app.add_typer(rag.app, name="rag")
 app.add_typer(jobs.app, name="jobs")
 app.command()(check.doctor)
 app.command()(check.version)

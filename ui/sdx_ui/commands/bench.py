@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from sdx_ui.commands import bench_estimator, bench_gateway, bench_serve, speed
+from sdx_ui.commands import bench_estimator, bench_gateway, bench_rag, bench_serve, speed
 from sdx_ui.commands.choices import Ablation, Tongue
 
 app = typer.Typer(no_args_is_help=True, help="Measure: suites of scenarios, and the speed of each part.")
@@ -18,6 +18,7 @@ for part in (speed.sim, speed.assurance, speed.dds, speed.graph, speed.model, sp
     app.command()(part)
 app.command()(bench_serve.serve)
 app.command()(bench_estimator.estimator)
+app.command()(bench_rag.rag)
 for part in (bench_gateway.gateway, bench_gateway.soak):
     app.command()(part)
 

@@ -4,12 +4,16 @@ python -m sdx_ui.page.app --port 7860 --engine http://127.0.0.1:8080/v1
 """
 
 import argparse
+import logging
 import sys
 import threading
 from collections.abc import Sequence
 from typing import Any
 
+from sdx_ui.knowledge import Rules
 from sdx_ui.page.store import BridgeStore
+
+log = logging.getLogger(__name__)
 
 PARTS = ("plant", "guard", "agent")
 PULSE_S = 1.0
@@ -27,7 +31,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     store = BridgeStore(parts=(*PARTS, "engine") if arguments.engine else PARTS)
     link = BridgeLink(store, ros)
-    app = make_app(store, link.send, arguments.engine)
+    rules = Rules("ship", log.warning)
+    app = make_app(store, link.send, arguments.engine, rules=rules)
     server = uvicorn.Server(uvicorn.Config(app, host=arguments.host, port=arguments.port, log_level="warning"))
     wire = threading.Thread(target=link.spin, name="wire", daemon=True)
     wire.start()
@@ -37,11 +42,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         server.run()
     finally:
         link.shutdown()
+        rules.close()
     return 0
 
 
-def make_app(store: BridgeStore, send: Any, engine: str = "", client: Any = None) -> Any:
-    """The whole page over a store: API, files, Gradio. `client` overrides the chat client of `engine`."""
+def make_app(store: BridgeStore, send: Any, engine: str = "", client: Any = None, rules: Any = None) -> Any:
+    """The whole page over a store: API, files, Gradio. `client` overrides the chat client of `engine`; `rules`: see chat.answer()."""
     import gradio as gr
     from fastapi.staticfiles import StaticFiles
 
@@ -54,7 +60,7 @@ def make_app(store: BridgeStore, send: Any, engine: str = "", client: Any = None
         client = OpenAIChat(engine)
     app = create_api(store, send)
     app.mount("/bridge", StaticFiles(directory=str(blocks.STATIC)), name="bridge")
-    page = blocks.bridge(lambda question: chat.answer(store, client, question))
+    page = blocks.bridge(lambda question: chat.answer(store, client, question, rules))
     # footer_links empty: no way to an outside page from a bridge.
     return gr.mount_gradio_app(app, page, path="/", head=blocks.HEAD, theme=blocks.theme(), footer_links=[], ssr_mode=False, js=DARK)
 

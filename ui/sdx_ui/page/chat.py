@@ -1,6 +1,7 @@
 """Questions about the present situation, answered by the model that serves the agent, and by the rules. Talk only: a chat changes nothing."""
 
 import logging
+import re
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from typing import Any, Protocol
@@ -16,6 +17,8 @@ DEADLINE_S = 30.0
 LONGEST_QUESTION = 500
 LOOK_UP_S = 5.0
 """Of the rules, after the model's last word."""
+PRESENT = re.compile(r"\bT\d|\b(this|now|currently|our|most dangerous)\b|지금|현재|가장 위험|이 (조종|상황|변침)", re.IGNORECASE)
+"""Asks about the picture, of which no rule knows: the model alone answers."""
 Asks = Callable[[str], "Future[str]"]
 """A question -> what the rules and documents say to it, with citations; "" when they say nothing."""
 SORRY: dict[Language, dict[str, str]] = {
@@ -25,6 +28,7 @@ SORRY: dict[Language, dict[str, str]] = {
         "failed": "The model did not answer: {error}",
         "doubt": "Not so in the picture: {doubts}.",
         "rules": "From the rules:",
+        "later": "(the rules are being prepared: ask again in a moment)",
     },
     "ko": {
         "nothing": "아직 상황 정보가 없습니다.",
@@ -32,6 +36,7 @@ SORRY: dict[Language, dict[str, str]] = {
         "failed": "모델이 답하지 않았습니다: {error}",
         "doubt": "상황 정보와 다릅니다: {doubts}.",
         "rules": "규칙에서:",
+        "later": "(규칙을 준비하고 있습니다. 잠시 뒤에 다시 물어 주십시오)",
     },
 }
 
@@ -47,17 +52,20 @@ class Talks(Protocol):
 def answer(store: BridgeStore, client: Talks | None, question: str, rules: Asks | None = None) -> Iterator[str]:
     """The answer so far, again and again as it grows: the model's words, then the rules'. Never raises for a model that fails."""
     question = question[:LONGEST_QUESTION]
-    looked_up = rules(question) if rules else None  # meanwhile the model speaks
+    looked_up = rules(question) if rules and not PRESENT.search(question) else None  # meanwhile the model speaks
     said = ""
     for said in _of_model(store, client, question):
         yield said
-    if words := _in_time(looked_up):
-        yield f"{said}\n\n{SORRY[language_of(question)]['rules']}\n{words}"
+    sorry = SORRY[language_of(question)]
+    if words := _in_time(looked_up, sorry["later"]):
+        yield f"{said}\n\n{sorry['rules']}\n{words}"
 
 
-def _in_time(looked_up: "Future[str] | None") -> str:
+def _in_time(looked_up: "Future[str] | None", later: str) -> str:
     try:
         return looked_up.result(LOOK_UP_S) if looked_up else ""
+    except TimeoutError:
+        return later
     except Exception as error:  # noqa: BLE001 - a library that fails takes nothing from the model's answer
         log.warning("rules were not looked up: %s: %s", type(error).__name__, error)
         return ""
