@@ -5,6 +5,7 @@ does not hold is left out, and where nothing is left the answer is quoted as if 
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Literal
 
 from pydantic import Field
@@ -13,7 +14,7 @@ from sdx_rag.abstain import Judgement, judge
 from sdx_rag.bounds import excluded
 from sdx_rag.conflict import differs
 from sdx_rag.evidence import Evidence, by_weight, weigh
-from sdx_rag.extract import extract
+from sdx_rag.extract import extract, provision
 from sdx_rag.generate import Generated, generated
 from sdx_rag.library import Library
 from sdx_rag.passages import Found, Language
@@ -90,12 +91,14 @@ def ask(
     trusted, notes = _trusted(library.search(question, numbers.passages))
     trusted.sort(key=lambda one: excluded(question, one.text))  # what speaks of other sizes comes last
     evidence, trusted = by_weight(weigh(library, question, trusted), trusted, numbers.order)
-    judgement = judge(evidence, trusted, numbers.decisions)
+    judgement, told = judge(evidence, trusted, numbers.decisions), provision(evidence, trusted)
+    if told is not None:
+        judgement = replace(judgement, answerable=bool(told), probability=float(bool(told)))
     if not judgement.answerable:
         return _refused(question, evidence, judgement, trusted, notes)
     quoted = [
         Statement(text=one.text, citations=(one.passage + 1,), of=_of(trusted[one.passage]))
-        for one in extract(question, evidence, trusted, numbers.extraction)
+        for one in told or extract(question, evidence, trusted, numbers.extraction)
     ]
     said: list[Statement] = []
     if chat is not None:

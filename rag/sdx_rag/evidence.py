@@ -171,6 +171,7 @@ def _ways(glossary: Glossary, question: str) -> Iterator[tuple[str, tuple[tuple[
     addresses = tuple(token for token in words.query_tokens(between) if re.match(r"r\d|§", token))
     for address in addresses[:1]:
         yield address, ((address,),)
+    between = words.without_addresses(between)
     for match in re.finditer(r"[^\s,.;:!?()\"“”'‘’]+(?:[.'’][^\s,.;:!?()\"“”]+)*", between):
         bare = _bare(match[0])
         if bare and (way := _tokens(bare)):

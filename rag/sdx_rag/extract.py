@@ -9,6 +9,7 @@ from sdx_rag.evidence import Evidence, Sentence
 from sdx_rag.passages import Found, Language
 from sdx_rag.support import figures
 from sdx_rag.thresholds import Extraction
+from sdx_rag.words import address_tokens
 
 _ASKS_FIGURE: Mapping[Language, re.Pattern[str]] = {
     "en": re.compile(r"\bhow (many|much|long|far|fast|high|deep|wide|often|hot|cold|big|large|old|soon|strong|quickly|thick|short)\b|\bwhat (is the )?"
@@ -47,6 +48,18 @@ def _with_its_subject(sentence: Sentence, every: Sequence[Sentence]) -> list[Sen
         None,
     )
     return [*(_with_its_subject(before, every) if before else []), sentence]
+
+
+def provision(evidence: Evidence, found: Sequence[Found]) -> list[Sentence] | None:
+    """All that the provision says which is asked for by its address alone ("What does Rule 15 say?"), or of its parts the first that were
+    found; empty where it is not among the passages. None: the question asks for something else, too.
+    """
+    if len(evidence.terms) != 1 or not re.match(r"r\d|§", address := evidence.terms[0].text):
+        return None
+    addresses = {index: address_tokens(found[index].address) for index in preferred(found, evidence.language)}
+    named = [index for index, tokens in addresses.items() if tokens[:1] == [address]]
+    parts = [index for index, tokens in addresses.items() if address in tokens]
+    return [sentence for sentence in evidence.sentences if sentence.passage in (named or parts)]
 
 
 def preferred(found: Sequence[Found], language: Language) -> list[int]:

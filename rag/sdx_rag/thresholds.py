@@ -6,6 +6,7 @@ from pathlib import Path
 import yaml
 from pydantic import Field
 
+from sdx_rag.settings import home
 from sdx_serving.closed import Closed, from_yaml
 
 SHIPPED = Path(__file__).parent / "thresholds.yaml"
@@ -51,8 +52,13 @@ class Thresholds(Closed):
     """By how the embedding model saw the question, see evidence.Reading."""
 
 
-def read(path: Path = SHIPPED) -> Thresholds:
-    return from_yaml(Thresholds, path)
+def own() -> Path:
+    """The user's, fitted to questions of their own; in place of the shipped ones where it is there."""
+    return home() / "thresholds.yaml"
+
+
+def read() -> Thresholds:
+    return from_yaml(Thresholds, own() if own().exists() else SHIPPED)
 
 
 def write(thresholds: Thresholds, path: Path, made_by: str) -> None:

@@ -80,6 +80,15 @@ def address_tokens(address: str) -> list[str]:
     return [token for token in tokens(address) if not token.isdecimal()]
 
 
+def without_addresses(text: str) -> str:
+    """Normalised, with spaces in place of "Rule 15 (a)", "제15조" and "section 4.2"."""
+    said = normalised(text)
+    for match in _pattern().finditer(said):
+        if match.lastgroup in ("rule", "korean", "section"):
+            said = said[: match.start()] + " " * len(match[0]) + said[match.end() :]
+    return said
+
+
 @cache
 def _stop_words() -> frozenset[str]:
     listed = lists()["stop"]

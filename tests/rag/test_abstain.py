@@ -1,6 +1,7 @@
 """What is asked decides: words that no document has, prices and names; and the fit keeps the share of refusals it was asked for."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ from shipped_library import opened
 from sdx_rag.abstain import features, fit, judge
 from sdx_rag.evidence import question_terms, weigh
 from sdx_rag.library import Library
-from sdx_rag.thresholds import SHIPPED, read, write
+from sdx_rag.thresholds import own, read, write
 
 
 @pytest.fixture(scope="module")
@@ -66,11 +67,12 @@ def test_a_fit_needs_both_kinds() -> None:
         fit([({"held": 1.0}, True)], ["held"], 0.95)
 
 
-def test_thresholds_are_written_whole_and_read_again(tmp_path) -> None:  # type: ignore[no-untyped-def]
-    path = tmp_path / "thresholds.yaml"
-    write(read(), path, "Made by a test.")
-    assert read(path) == read(SHIPPED) and path.read_text().startswith("# What") and "Made by a test." in path.read_text()
-    assert list(tmp_path.iterdir()) == [path]
-    path.write_text("passages: 0\n")
-    with pytest.raises(ValueError, match="passages"):
-        read(path)
+def test_thresholds_of_the_users_own_take_the_place_of_the_shipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SDX_RAG", str(tmp_path))
+    shipped = read()
+    write(shipped.model_copy(update={"passages": 3}), own(), "Made by a test.")
+    assert read() == shipped.model_copy(update={"passages": 3})
+    assert own().read_text().startswith("# What") and "Made by a test." in own().read_text() and list(tmp_path.iterdir()) == [own()]
+    own().write_text("passages: 0\n")
+    with pytest.raises(ValueError, match="thresholds.yaml: passages"):
+        read()

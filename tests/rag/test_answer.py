@@ -58,6 +58,21 @@ def test_what_is_not_in_the_documents_is_said_so(ship: Library, question: str) -
     assert answered.missing
 
 
+@pytest.mark.parametrize(
+    ("question", "address", "words"),
+    [
+        ("What does Rule 15 say?", "R15", "starboard side keeps out of the way"),
+        ("Explain rule 17(b)", "R17(b)", "helps best"),
+        ("15조는 무슨 내용인가?", "R15", "우현에 둔 선박이"),
+        ("What does Rule 99 say?", "", ""),
+    ],
+)
+def test_a_provision_asked_for_by_its_address_is_told_whole(ship: Library, question: str, address: str, words: str) -> None:
+    answered = ask(ship, question)
+    assert answered.in_documents == bool(address) and words in answered.text
+    assert {answered.found[number - 1].address for one in answered.sentences for number in one.citations} == {address} - {""}
+
+
 def test_an_empty_library_has_no_answer(tmp_path: Path) -> None:
     from sdx_rag.embed.settings import EmbedSettings
     from sdx_rag.settings import RagSettings

@@ -1,10 +1,12 @@
 """Real pictures and options of the ship domain, and a page to open in a browser."""
 
 import asyncio
+import sys
 import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +15,8 @@ from sdx_domains.contract import Proposal, Understanding
 from sdx_domains.ship.domain import ShipDomain
 from sdx_domains.ship.picture import ShipPicture
 from sdx_ui.page.store import BridgeStore
+
+sys.path.append(str(Path(__file__).parent))  # tests import what stands beside them
 
 
 @pytest.fixture(scope="session")

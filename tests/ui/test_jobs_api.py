@@ -17,6 +17,7 @@ from typing import Any
 import httpx
 import pytest
 import yaml
+from served_command import Service
 
 from sdx_finetune.jobs.processes import signal_group
 from sdx_finetune.jobs.queue import Queue
@@ -42,32 +43,6 @@ AUGMENT = {
 }
 
 
-class Service:
-    """`sdx finetune serve` as a process."""
-
-    def __init__(self, folder: Path, *words: str, **environ: str) -> None:
-        self.port, self.log = free_port(), folder / "service.log"
-        with self.log.open("w") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "sdx_ui.cli", "finetune", "serve", "--port", str(self.port), *words],
-                stdout=log, stderr=log, env=os.environ | environ,
-            )  # fmt: skip
-        self.http = httpx.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=60.0)
-        ends = time.monotonic() + 60.0
-        while True:
-            try:
-                self.http.get("/health")
-                return
-            except httpx.TransportError:
-                assert self.process.poll() is None and time.monotonic() < ends, self.log.read_text()
-                time.sleep(0.05)
-
-    def stop(self) -> None:
-        self.http.close()
-        self.process.terminate()
-        self.process.wait(20)
-
-
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     folder = tmp_path_factory.mktemp("service")
@@ -78,7 +53,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     (recipes / "link.yaml").symlink_to(folder / "secret.yaml")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SDX_JOBS", str(folder / "jobs"))
-        service = Service(folder, "--recipes", str(recipes))
+        service = Service(folder, "finetune", "serve", "--recipes", str(recipes))
         yield service
         service.stop()
         for job in Queue().jobs():
@@ -237,7 +212,7 @@ def test_the_service_is_not_opened_to_others_without_a_key(tmp_path: Path) -> No
 
 def test_a_key_is_wanted_and_jobs_outlive_the_service_without_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SDX_JOBS", str(tmp_path / "jobs"))
-    service = Service(tmp_path, "--host", "0.0.0.0", SDX_API_KEY=KEY)
+    service = Service(tmp_path, "finetune", "serve", "--host", "0.0.0.0", SDX_API_KEY=KEY)
     with_key = {"Authorization": f"Bearer {KEY}"}
     assert service.http.get("/health").status_code == 200
     for headers in ({}, {"Authorization": "Bearer wrong"}, {"X-User-Token": KEY[:-1]}):

@@ -4,7 +4,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from http.client import HTTPConnection
 from pathlib import Path
@@ -12,40 +11,17 @@ from typing import Any
 
 import httpx
 import pytest
-
-from sdx_serving.ports import free_port
+from served_command import Service
 
 pytest.importorskip("tantivy")
 KEY = "a-key-of-twenty-letters"
 ORDERS = b"# Standing orders\n\n4.1 In a crossing situation the officer calls the master when the CPA is under 1.2 NM.\n"
 
 
-class Service:
-    """`sdx rag serve` as a process."""
-
-    def __init__(self, home: Path, *words: str, **environ: str) -> None:
-        home.mkdir(parents=True, exist_ok=True)
-        (home / "rag.yaml").write_text("embed: {model: none}\n", encoding="utf-8")
-        self.port, self.log = free_port(), home / "service.log"
-        with self.log.open("w") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "sdx_ui.cli", "rag", "serve", "--domain", "own", "--port", str(self.port), *words],
-                stdout=log, stderr=log, env=os.environ | {"SDX_RAG": str(home)} | environ,
-            )  # fmt: skip
-        self.http = httpx.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=60.0)
-        ends = time.monotonic() + 60.0
-        while True:
-            try:
-                self.http.get("/health")
-                return
-            except httpx.TransportError:
-                assert self.process.poll() is None and time.monotonic() < ends, self.log.read_text()
-                time.sleep(0.05)
-
-    def stop(self) -> None:
-        self.http.close()
-        self.process.terminate()
-        self.process.wait(20)
+def serving(home: Path, **environ: str) -> Service:
+    home.mkdir(parents=True, exist_ok=True)
+    (home / "rag.yaml").write_text("embed: {model: none}\n", encoding="utf-8")
+    return Service(home, "rag", "serve", "--domain", "own", SDX_RAG=str(home), **environ)
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +31,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def served(home: Path) -> Iterator[Service]:
-    service = Service(home)
+    service = serving(home)
     yield service
     service.stop()
 
@@ -193,7 +169,7 @@ def test_beyond_this_machine_a_key_is_needed(tmp_path: Path) -> None:
 
 
 def test_with_a_key_nothing_but_health_is_told_without_it(tmp_path: Path) -> None:
-    service = Service(tmp_path / "home", SDX_API_KEY=KEY)
+    service = serving(tmp_path / "home", SDX_API_KEY=KEY)
     try:
         assert service.http.get("/health").status_code == 200
         assert service.http.get("/rag/documents").status_code == 401

@@ -22,8 +22,9 @@ def evaluate(
     ] = None,
     fit: Annotated[
         Path | None,
-        typer.Option(exists=True, dir_okay=False, help="learn from these questions what is answered at all, and write thresholds.yaml"),
+        typer.Option(exists=True, dir_okay=False, help="learn from these questions what is answered at all"),
     ] = None,
+    out: Annotated[Path | None, typer.Option(help="of --fit; default: thresholds.yaml beside rag.yaml, which is read from then on")] = None,
     missed: Annotated[bool, typer.Option("--missed", help="also each question that went wrong, and how")] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -36,10 +37,10 @@ def evaluate(
 
     sdx rag eval --gold my-questions.jsonl --missed
 
-    sdx rag eval --fit rag/sdx_rag/gold/dev.jsonl
+    sdx rag eval --fit my-questions.jsonl
     """
     if fit is not None:
-        print(f"{_fitted(fit)} is written")
+        print(f"{_fitted(fit, out)} is written")
         return
     from sdx_rag.evaluate import markdown
 
@@ -62,8 +63,8 @@ def evaluated(gold: Sequence[Path] | None, tell: Callable[[str], None]) -> "Eval
         return evaluate_libraries(opened, questions, tell)
 
 
-def _fitted(path: Path) -> Path:
-    """The shipped thresholds learnt anew, on the shipped knowledge alone. ValueError for the questions that measure them."""
+def _fitted(path: Path, out: Path | None) -> Path:
+    """The thresholds learnt anew, on the shipped knowledge alone. ValueError for the questions that measure them."""
     from sdx_rag import thresholds
     from sdx_rag.evaluate import fitted
     from sdx_rag.gold import read, shipped
@@ -73,8 +74,10 @@ def _fitted(path: Path) -> Path:
     questions = read([path])
     with libraries({question.domain for question in questions}, own=False, tell=say) as opened:
         learnt = fitted(opened, questions, thresholds.read(), say)
-    thresholds.write(learnt, thresholds.SHIPPED, f"Fitted on {path.parent.name}/{path.name} by `sdx rag eval --fit {path}`.")
-    return thresholds.SHIPPED
+    target = out or thresholds.own()
+    target.parent.mkdir(parents=True, exist_ok=True)
+    thresholds.write(learnt, target, f"Fitted on {path.parent.name}/{path.name} by `sdx rag eval --fit`.")
+    return target
 
 
 @contextmanager
