@@ -170,6 +170,23 @@ def test_a_watching_sync_sees_a_new_file(folder: Path, tmp_path: Path, run: Run)
     assert run("search", "blue kettle")[0] == 0
 
 
+def test_the_benchmark_of_the_gold_questions_writes_its_tables(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from sdx_rag import gold
+
+    lines = [line for line in (gold.HERE / "ship.jsonl").read_text(encoding="utf-8").splitlines() if line.strip()]
+    (tmp_path / "ship.jsonl").write_text("\n".join([*lines[:3], *lines[-1:]]), encoding="utf-8")
+    (tmp_path / "rag.yaml").write_text("embed: {model: none}\n", encoding="utf-8")
+    monkeypatch.setattr(gold, "HERE", tmp_path)
+    monkeypatch.setenv("SDX_RAG", str(tmp_path))
+    assert main(["bench", "rag", "--gold", "--out", str(tmp_path / "out")]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told == json.loads((tmp_path / "out/results.json").read_text(encoding="utf-8"))
+    assert told["gold"]["retrieval"][0]["recall_5"]["of"] == 3
+    assert "| lexical | all | all (3) |" in (tmp_path / "out/README.md").read_text(encoding="utf-8")
+
+
 def test_the_benchmark_writes_its_figures(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["bench", "rag", "--lexical", "--chunks", "200", "--out", str(tmp_path / "out")]) == 0
     told = json.loads(capsys.readouterr().out)

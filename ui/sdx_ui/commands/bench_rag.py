@@ -7,9 +7,12 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+if TYPE_CHECKING:
+    from sdx_rag.evaluate import Evaluation
 
 CHUNKS, TEXTS = 50_000, 300
 
@@ -53,7 +56,7 @@ def rag(
         if wanted[name] or not any(wanted.values()):
             _say(f"{name}...")
             result[name] = measure()
-    print(json.dumps(result, indent=1, ensure_ascii=False))
+    print(_json(result))
     if out is not None:
         _write(out, result)
 
@@ -77,15 +80,19 @@ def _search(chunks: int, seed: int, kept: Path | None) -> dict[str, Any]:
         return measure(chunks, seed, kept or Path(folder), _say)
 
 
-def _gold() -> dict[str, Any]:
+def _gold() -> "Evaluation":
     from sdx_ui.commands.rag_eval import evaluated
 
-    return evaluated(None, _say).model_dump(mode="json")
+    return evaluated(None, _say)
+
+
+def _json(result: Mapping[str, Any]) -> str:
+    return json.dumps(result, indent=1, ensure_ascii=False, default=lambda part: part.model_dump(mode="json"))
 
 
 def _write(out: Path, result: Mapping[str, Any]) -> None:
     """results.json, and README.md with the tables; whole or absent."""
-    from sdx_rag.evaluate import Evaluation, markdown
+    from sdx_rag.evaluate import markdown
 
     out.mkdir(parents=True, exist_ok=True)
     head = f"# Retrieval, measured\n\n`sdx bench rag` on {result['cores']} cores ({result['machine']}), commit {result['commit']}, seed {result['seed']}.\n"
@@ -94,8 +101,8 @@ def _write(out: Path, result: Mapping[str, Any]) -> None:
         if name in result:
             parts.append(f"## {name}\n\n" + _table(result[name]))
     if "gold" in result:
-        parts.append("## Gold questions\n\n" + markdown(Evaluation.model_validate(result["gold"])))
-    for name, text in (("results.json", json.dumps(result, indent=1, ensure_ascii=False) + "\n"), ("README.md", "\n".join(parts))):
+        parts.append("## Gold questions\n\n" + markdown(result["gold"]))
+    for name, text in (("results.json", _json(result) + "\n"), ("README.md", "\n".join(parts))):
         beside = out / f".{name}.part"
         beside.write_text(text, encoding="utf-8")
         beside.replace(out / name)
