@@ -170,6 +170,11 @@ def test_a_watching_sync_sees_a_new_file(folder: Path, tmp_path: Path, run: Run)
     assert run("search", "blue kettle")[0] == 0
 
 
+def test_when_nothing_could_be_read_it_failed(run: Run, folder: Path) -> None:
+    code, out, _ = run("add", str(folder / "broken.pdf"))
+    assert code == 1 and "broken.pdf: " in out
+
+
 def test_the_benchmark_of_the_gold_questions_writes_its_tables(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 POLL_S = 2.0
 app = typer.Typer(no_args_is_help=True, help="Your documents and the shipped rules: index, search, ask, with citations.")
 Wait = Annotated[float, typer.Option(min=0.0, help="seconds to wait while another process indexes")]
-Strict = Annotated[bool, typer.Option("--strict", help="exit code 1 when a file could not be read")]
+Strict = Annotated[bool, typer.Option("--strict", help="exit code 1 when any file could not be read; without it, when none could")]
 
 
 @app.command()
@@ -162,7 +162,8 @@ def _end(report: "Report", notes: list[str], strict: bool, as_json: bool) -> Non
     _print(report, as_json)
     for note in notes:
         say(f"note: {note}")
-    raise typer.Exit(1 if strict and report.failed else 0)
+    nothing = not (report.indexed or report.unchanged or report.removed)
+    raise typer.Exit(1 if report.failed and (strict or nothing) else 0)
 
 
 def _print(report: "Report", as_json: bool, quiet: bool = False) -> None:
