@@ -3,7 +3,6 @@
 Answers and errors look as those of the jobs service: {"status": "success", "result": ...} or {"status": "error", "code", "message"}.
 """
 
-import os
 import re
 import unicodedata
 from collections.abc import Iterator
@@ -18,6 +17,7 @@ from fastapi.responses import JSONResponse
 from pydantic import Field
 
 from sdx_domains.contract import Closed, Language
+from sdx_finetune.journal import write_whole
 from sdx_rag.answer import ask
 from sdx_rag.borders import EmbeddingError
 from sdx_rag.catalogue import Stored
@@ -167,26 +167,16 @@ def keep(service: Service, name: str, data: bytes) -> str:
         service.uploads.mkdir(exist_ok=True)
         service.library.add(service.uploads)
     before = path.read_bytes() if path.exists() else None
-    _write(path, data)
+    write_whole(path, data)
     report = service.library.add(path)
     if not report.failed:
         return ""
     if before is None:
         path.unlink()
     else:
-        _write(path, before)
+        write_whole(path, before)
     service.library.add(service.uploads)
     return report.failed[0][1]
-
-
-def _write(path: Path, data: bytes) -> None:
-    """Whole or not at all."""
-    beside = path.with_name(f".{path.name}.part")
-    with beside.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    beside.replace(path)
 
 
 def _upload(service: Service, document: Stored) -> Path | None:

@@ -52,12 +52,6 @@ class _Once(_Loader):
         return mapping
 
 
-def holds_passages(path: Path) -> bool:
-    """Whether a YAML file is meant as a passage file: it has `rules:` at its left edge."""
-    with path.open("rb") as file:
-        return any(line.startswith(b"rules:") for line in file)
-
-
 def read_passages(data: bytes, name: str, limits: Limits) -> Document:
     """One passage for each address and language, in the file's order."""
     book = _book(decoded(data))

@@ -4,7 +4,6 @@ import re
 from collections.abc import Mapping
 
 _NAMES = {"white": (255, 255, 255), "black": (0, 0, 0), "snow": (255, 250, 250), "ivory": (255, 255, 240), "whitesmoke": (245, 245, 245)}
-_ZERO = re.compile(r"[+-]?0*\.?0*(px|pt|em|rem|%|vw|vh)?")
 _LENGTH = re.compile(r"(-?[\d.]+)(px|pt|em|rem|ex|%)?")
 _AWAY = -400.0  # pixels beyond which something is off the page
 _LIKE = 25  # of 255 in each colour: nobody reads text that differs less from its background

@@ -16,9 +16,6 @@ from pydantic import Field
 
 from sdx_serving.closed import Closed
 
-FACTORS = ("runtime", "kernel")
-"""Constants that multiply another one: without rows they are 1."""
-
 
 class Prior(Closed):
     """A constant before any row: two of three lie within `middle` times or divided by `factor`."""

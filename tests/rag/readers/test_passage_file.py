@@ -1,13 +1,10 @@
-from pathlib import Path
-
 import pytest
 
+from sdx_domains.knowledge import FOLDER, domains, passage_files
 from sdx_rag.document import Block, Unreadable
 from sdx_rag.readers.limits import Limits
-from sdx_rag.readers.passage_file import holds_passages, read_passages
+from sdx_rag.readers.passage_file import read_passages
 from sdx_rag.readers.read import read
-
-KNOWLEDGE = Path(__file__).parents[3] / "domains/sdx_domains"
 
 
 def test_one_passage_for_each_address_and_language() -> None:
@@ -54,8 +51,8 @@ def test_a_wrong_file_is_refused_with_its_field_and_value(text: str, reason: str
 
 
 def test_all_shipped_knowledge_is_read() -> None:
-    shipped = [path for path in sorted(KNOWLEDGE.glob("*/knowledge/*.yaml")) if holds_passages(path)]
-    assert KNOWLEDGE / "ship/knowledge/colreg.yaml" in shipped
+    shipped = [path for domain in domains() for path in passage_files(domain)]
+    assert FOLDER / "ship/knowledge/colreg.yaml" in shipped
     for path in shipped:
         (document,) = read(path)
         languages = [any("가" <= letter <= "힣" for letter in block.text) for block in document.blocks]
