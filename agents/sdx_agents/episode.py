@@ -43,18 +43,6 @@ class Step:
     latency_s: float = 0.0
 
 
-@dataclass(frozen=True)
-class Pace:
-    """Simulated seconds between things."""
-
-    step_s: float = 1.0
-    tick_s: float = 5.0
-    decide_every_s: float = 60.0
-    decide_at_most_every_s: float = 15.0
-    """A change of salience brings a decision forward, but not below this."""
-    decision_delay_s: float = 3.0
-
-
 @dataclass
 class Episode:
     """A run in progress; `run()` yields its steps until the plant is done."""
@@ -63,11 +51,11 @@ class Episode:
     plant: Plant
     decide: Decider
     guarded: bool = True
-    pace: Pace = Pace()
     verdicts: Counter[str] = field(default_factory=Counter[str])
     latencies_s: list[float] = field(default_factory=list)
 
     def __post_init__(self) -> None:
+        self.pace = self.domain.pace
         self._guard = Guard(self.domain)
         self._decided_s = float("-inf")
         self._salience = ""
@@ -144,9 +132,7 @@ def planner_decider(domain: Domain) -> Decider:
     def decide(picture: Picture) -> Decided:
         started = time.perf_counter()
         options = domain.options(picture)
-        order = domain.fallback(picture, options).order
-        proposal = Proposal(option_id=order.option_id if order else None, reason="", source="fallback")
-        return Decided(options, proposal, latency_s=time.perf_counter() - started)
+        return Decided(options, domain.planned(picture, options), latency_s=time.perf_counter() - started)
 
     return decide
 

@@ -16,8 +16,6 @@ from sdx_domains.contract import Closed, Domain, Order, Proposal, Verdict
 
 Mode = Literal["agent", "fallback", "override", "stopped"]
 
-FALLBACK_REFRESH_S = 10.0
-"""A standing fallback order is computed anew after this long even while safe, so that it can resume the route."""
 REMEMBERED_PICTURES = 120
 """How many pictures that were given out are kept, so that a proposal's words can be held to the one they were said of."""
 FALLBACK_HOLD_S = 1.0
@@ -59,15 +57,14 @@ class Guard:
 
     Args:
         watchdog_s: an agent silent for longer loses the con, seconds of the steady clock.
-        fallback_refresh_s: see FALLBACK_REFRESH_S, seconds of the plant's clock.
     """
 
-    def __init__(self, domain: Domain, watchdog_s: float = 3.0, fallback_refresh_s: float = FALLBACK_REFRESH_S) -> None:
+    def __init__(self, domain: Domain, watchdog_s: float = 3.0) -> None:
         if not watchdog_s > 0:
             raise ValueError(f"watchdog_s must be above 0, got {watchdog_s}")
         self._domain = domain
         self._watchdog_s = watchdog_s
-        self._refresh_s = fallback_refresh_s
+        self._refresh_s = domain.pace.fallback_refresh_s
         self._held: _Held | None = None
         self._human: _Override | None = None
         self._stopped: str | None = None
@@ -251,7 +248,7 @@ class Guard:
 
     def _fall_back(self, picture: Any) -> None:
         self._held = None
-        verdict = self._domain.fallback(picture, self._domain.options(picture))
+        verdict = self._domain.fallback(picture, None)
         if verdict.order is None:
             raise RuntimeError("the fallback gave no order: " + "; ".join(verdict.reasons))
         self._held = _Held(verdict.order, verdict, _salience(picture))

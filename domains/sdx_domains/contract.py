@@ -157,6 +157,23 @@ class Situation:
     meta: dict[str, Any]
 
 
+@dataclass(frozen=True)
+class Pace:
+    """How fast a domain's things happen, seconds of the plant's clock."""
+
+    step_s: float = 1.0
+    """Of a simulated plant."""
+    tick_s: float = 5.0
+    """Between two looks of the guard in a simulated run."""
+    decide_every_s: float = 60.0
+    decide_at_most_every_s: float = 15.0
+    """A change of salience brings a decision forward, but not below this."""
+    decision_delay_s: float = 3.0
+    """A simulated run offers a decision to the guard after so long, as a model on the edge would."""
+    fallback_refresh_s: float = 10.0
+    """A standing fallback order is computed anew after this long even while safe, so that it can follow the situation."""
+
+
 class Perceiver(Protocol):
     """Readings in, picture out; holds tracks and encounter locks between calls. One per process."""
 
@@ -187,6 +204,7 @@ class Domain(Protocol):
     """What the graph, the guard and the pipeline need of a domain. All pure but `perceiver` and `plant`."""
 
     name: str
+    pace: Pace
 
     def perceiver(self) -> Perceiver: ...
 
@@ -222,8 +240,12 @@ class Domain(Protocol):
         """Is this standing order still safe from here? Fast: called on every guard tick."""
         ...
 
-    def fallback(self, picture: Any, options: Sequence[Any]) -> Verdict:
-        """The best option by rule and margin, deterministic; kind "fallback", order always there."""
+    def planned(self, picture: Any, options: Sequence[Any]) -> Proposal:
+        """What the domain's own planner would choose among these options: a run without a model, and a teacher."""
+        ...
+
+    def fallback(self, picture: Any, options: Sequence[Any] | None) -> Verdict:
+        """What holds when nobody decides: deterministic; kind "fallback", order always there. Options None: it works out what it needs."""
         ...
 
     def describe(self, picture: Any, language: Language) -> str:

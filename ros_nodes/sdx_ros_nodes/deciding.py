@@ -43,9 +43,7 @@ def planner(domain: Any) -> Decide:
     def decide(picture: Any, language: Language) -> Decided:
         began_s = time.monotonic()
         options = domain.options(picture)
-        order = domain.fallback(picture, options).order
-        proposal = Proposal(option_id=order.option_id if order else None, confidence=1.0, source="fallback")
-        return Decided(options, proposal, model="planner", latency_s=time.monotonic() - began_s)
+        return Decided(options, domain.planned(picture, options), model="planner", latency_s=time.monotonic() - began_s)
 
     return decide
 

@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sdx_domains.contract import Language, Option, Order, Passage, Picture, Plant, Proposal, Verdict
+from sdx_domains.contract import Language, Option, Order, Pace, Passage, Picture, Plant, Proposal, Verdict
 
 
 class VatPicture(Picture):
@@ -16,6 +16,7 @@ class Vat:
     """Domain of one set-point, level_m; levels are 1 (A), 4 (B) and 9 (C)."""
 
     name = "vat"
+    pace = Pace()
 
     def perceiver(self) -> Any:
         raise NotImplementedError("pictures are given")
@@ -58,7 +59,10 @@ class Vat:
             kind="accept" if margin >= 0 else "reject", picture_id=picture.id, reasons=("overflow",), margins={"level_m": margin}
         )
 
-    def fallback(self, picture: VatPicture, options: Sequence[Option]) -> Verdict:
+    def planned(self, picture: VatPicture, options: Sequence[Option]) -> Proposal:
+        return Proposal(option_id="A", source="fallback")
+
+    def fallback(self, picture: VatPicture, options: Sequence[Option] | None) -> Verdict:
         return Verdict(kind="fallback", picture_id=picture.id, reasons=("drain",), order=self._order(picture, 0.5, "fallback"))
 
     def describe(self, picture: VatPicture, language: Language) -> str:

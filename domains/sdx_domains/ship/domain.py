@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from sdx_domains.contract import Language, Order, Passage, Proposal, Verdict
+from sdx_domains.contract import Language, Order, Pace, Passage, Proposal, Verdict
 from sdx_domains.ship import assurance, figures, language, prompting
 from sdx_domains.ship.faithful import unsupported_numbers
 from sdx_domains.ship.options import all_options, shown_options
@@ -20,6 +20,7 @@ class ShipDomain:
     """See contract.Domain for what each method promises. Stateless; perceivers and plants hold the state."""
 
     name = "ship"
+    pace = Pace()
 
     def __init__(self, parameters: OwnShipParameters | None = None) -> None:
         self.parameters = parameters or OwnShipParameters()
@@ -62,8 +63,12 @@ class ShipDomain:
     def check(self, picture: ShipPicture, order: Order) -> Verdict:
         return assurance.check(picture, order)
 
-    def fallback(self, picture: ShipPicture, options: Sequence[ShipOption]) -> Verdict:
-        return assurance.fallback(picture, options)
+    def planned(self, picture: ShipPicture, options: Sequence[ShipOption]) -> Proposal:
+        order = self.fallback(picture, options).order
+        return Proposal(option_id=order.option_id if order else None, source="fallback")
+
+    def fallback(self, picture: ShipPicture, options: Sequence[ShipOption] | None) -> Verdict:
+        return assurance.fallback(picture, self.options(picture) if options is None else options)
 
     def describe(self, picture: ShipPicture, language_: Language) -> str:
         return language.describe(picture, language_)

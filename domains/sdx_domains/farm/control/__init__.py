@@ -1,0 +1,1 @@
+"""The fast loop: control law, safety filter, rules, alarms. Start at controller.py."""

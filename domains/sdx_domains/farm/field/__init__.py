@@ -1,0 +1,1 @@
+"""Irrigation of a field, day by day, on AquaCrop. Start at branch.py."""
