@@ -172,6 +172,24 @@ class Pace:
     """A simulated run offers a decision to the guard after so long, as a model on the edge would."""
     fallback_refresh_s: float = 10.0
     """A standing fallback order is computed anew after this long even while safe, so that it can follow the situation."""
+    outcome_after_s: tuple[float, ...] = (600.0, 1800.0)
+    """When to look back at a decision and write down what came of it."""
+
+
+@dataclass(frozen=True)
+class Measuring:
+    """How a domain's own measurement (Benched.measures) is asked to run."""
+
+    seed: int = 0
+    count: int | None = None
+    """Of cases or trials; None: as many as the measurement itself thinks enough."""
+    model: str = "none"
+    """none, embedded, a GGUF file, or an OpenAI-compatible address."""
+    workers: int = 1
+    kept: Path | None = None
+    """File that finished pieces are added to; the same measurement goes on from it."""
+    say: Callable[[str], None] = lambda line: None
+    """Takes lines of progress."""
 
 
 class Perceiver(Protocol):
@@ -248,6 +266,10 @@ class Domain(Protocol):
         """What holds when nobody decides: deterministic; kind "fallback", order always there. Options None: it works out what it needs."""
         ...
 
+    def outcome(self, then: Any, later: Sequence[Any]) -> Mapping[str, float]:
+        """What came of a decision: figures, unit in the key, from the pictures between `then` (decided on) and the last of `later`."""
+        ...
+
     def describe(self, picture: Any, language: Language) -> str:
         """The situation in words; every number is taken from the picture."""
         ...
@@ -265,6 +287,14 @@ class Domain(Protocol):
 
     def doubts(self, picture: Any, text: str) -> list[str]:
         """What in told words the picture does not hold, a sentence each."""
+        ...
+
+    def advise(self, picture: Any, option: Any, language: Language) -> str:
+        """What this option would mean, in words for whoever acts; every number from picture and option."""
+        ...
+
+    def wished(self, picture: Any, wish: Mapping[str, float]) -> Mapping[str, float]:
+        """The set-points of an order that a person gives by hand. ValueError: a name unknown or missing, a value out of its bounds."""
         ...
 
     def load_picture(self, payload: Mapping[str, Any]) -> Any:
@@ -285,6 +315,14 @@ class Benched(Domain, Protocol):
 
     def suite(self, name: str, seed: int, count: int | None = None, folder: Path | None = None) -> Sequence[Any]:
         """The cases of a suite. KeyError with the known names; ValueError for a bad file in `folder`."""
+        ...
+
+    def case(self, scenario: str, seed: int) -> Any:
+        """The named scenario as a case. KeyError with the known names."""
+        ...
+
+    def measures(self) -> Mapping[str, Callable[[Measuring], dict[str, Any]]]:
+        """Measurements beside the suites, by name: validation, speed, fuzzing, ...; each gives the JSON of its result."""
         ...
 
     def fitted(self, case: Any) -> "Benched":

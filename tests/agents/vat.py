@@ -65,6 +65,9 @@ class Vat:
     def fallback(self, picture: VatPicture, options: Sequence[Option] | None) -> Verdict:
         return Verdict(kind="fallback", picture_id=picture.id, reasons=("drain",), order=self._order(picture, 0.5, "fallback"))
 
+    def outcome(self, then: VatPicture, later: Sequence[VatPicture]) -> dict[str, float]:
+        return {"held_m": min(picture.holds_m for picture in later)}
+
     def describe(self, picture: VatPicture, language: Language) -> str:
         return f"It holds {picture.holds_m} m."
 

@@ -1,10 +1,10 @@
 """The ship domain as the graph, the guard and the pipeline see it: contract.Domain, wired to this folder's modules."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from sdx_domains.contract import Language, Order, Pace, Passage, Proposal, Verdict
+from sdx_domains.contract import Language, Measuring, Order, Pace, Passage, Proposal, Verdict
 from sdx_domains.ship import assurance, figures, language, prompting
 from sdx_domains.ship.faithful import unsupported_numbers
 from sdx_domains.ship.options import all_options, shown_options
@@ -14,6 +14,9 @@ from sdx_domains.ship.recall import looks_for, passages
 from sdx_domains.ship.scenarios import Scenario, scenario, suite
 from sdx_domains.ship.scoring import CaseScore, score, summarise
 from sdx_domains.ship.simulator.world import ShipWorld
+
+MOST_BY_HAND_KN = 30.0
+"""Speed that a person may order."""
 
 
 class ShipDomain:
@@ -70,11 +73,23 @@ class ShipDomain:
     def fallback(self, picture: ShipPicture, options: Sequence[ShipOption] | None) -> Verdict:
         return assurance.fallback(picture, self.options(picture) if options is None else options)
 
+    def outcome(self, then: ShipPicture, later: Sequence[ShipPicture]) -> dict[str, float]:
+        ranges = [target.range_nm for picture in (then, *later) for target in picture.targets]
+        off_m = max((abs(picture.route.xte_m) for picture in later), default=0.0)
+        return {"closest_nm": min(ranges, default=99.0), "off_route_m": off_m}
+
     def describe(self, picture: ShipPicture, language_: Language) -> str:
         return language.describe(picture, language_)
 
     def advise(self, picture: ShipPicture, option: ShipOption, language_: Language) -> str:
         return language.advise(picture, option, language_)
+
+    def wished(self, picture: ShipPicture, wish: Mapping[str, float]) -> Mapping[str, float]:
+        if wish.keys() != {"heading_deg", "speed_kn"}:
+            raise ValueError(f"a person steers with heading_deg and speed_kn, got {', '.join(sorted(wish)) or 'nothing'}")
+        if not (0.0 <= wish["heading_deg"] < 360.0 and 0.0 <= wish["speed_kn"] <= MOST_BY_HAND_KN):
+            raise ValueError(f"by hand: heading_deg 0 to below 360, speed_kn 0 to {MOST_BY_HAND_KN:g}; got {dict(wish)}")
+        return wish
 
     def load_picture(self, payload: Mapping[str, Any]) -> ShipPicture:
         return ShipPicture.model_validate(payload)
@@ -89,6 +104,12 @@ class ShipDomain:
 
     def suite(self, name: str, seed: int, count: int | None = None, folder: Path | None = None) -> list[Scenario]:
         return suite(name, seed=seed, count=count, folder=folder)
+
+    def case(self, scenario_name: str, seed: int) -> Scenario:
+        return scenario(scenario_name, seed)
+
+    def measures(self) -> Mapping[str, Callable[[Measuring], dict[str, Any]]]:
+        return {}
 
     def fitted(self, case: Scenario) -> "ShipDomain":
         return ShipDomain(case.own.parameters)

@@ -7,12 +7,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from sdx_ui.commands import data_learn
+
 if TYPE_CHECKING:
     from sdx_finetune.datasets.gather import Gathered
     from sdx_finetune.datasets.near import Embed
     from sdx_finetune.datasets.vocabulary import Vocabulary
 
 app = typer.Typer(no_args_is_help=True, help="Data sets: import, check, look, split.")
+app.command()(data_learn.learn)
 
 SHOWN_FAULTS = 20
 Sources = Annotated[list[str], typer.Argument(help="files or folders, or the name of a data set")]

@@ -1,0 +1,56 @@
+"""The minute task measured: every predictor learns on the first days and is asked about the later ones. Start at compare()."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pandas as pd
+
+from sdx_domains.farm.motors.agent import Asked, interlocked
+from sdx_domains.farm.motors.baselines import Predictor, predictors
+from sdx_domains.farm.motors.minutes import Minutes, answers, balanced
+from sdx_domains.farm.motors.score import score
+
+
+def compare(
+    minutes: Minutes,
+    asked: Sequence[Asked] = (),
+    train_share: float = 0.7,
+    most: int | None = None,
+    seed: int = 0,
+    say: Callable[[str], None] = print,
+) -> list[dict[str, Any]]:
+    """One row of figures for each predictor, bare and with the interlocks, on all later minutes and on the balanced ones.
+
+    Args:
+        asked: language models, asked about at most `most` of the balanced minutes.
+
+    Raises:
+        ValueError: fewer than four days, so that nothing can be kept apart.
+    """
+    days = sorted({time.date() for time in answers(minutes).index})
+    if len(days) < 4:
+        raise ValueError(f"{len(days)} days of minutes; at least 4 are needed to keep some apart")
+    first_later = pd.Timestamp(days[max(1, round(train_share * len(days)))], tz="UTC")
+    known = answers(minutes).index
+    learnt, later = known[known < first_later], known[known >= first_later]
+    even = balanced(minutes, seed)
+    even = even[even >= first_later]
+    rows: list[dict[str, Any]] = []
+    for predictor in predictors(seed):
+        say(f"{predictor.name}: {len(learnt)} minutes to learn, {len(later)} to answer")
+        predictor.fit(minutes, learnt)
+        rows += _measured(predictor, minutes, {"all": later, "balanced": even})
+    for model in asked:
+        say(f"{model.name}: asked about {min(len(even), most or len(even))} minutes")
+        rows += _measured(model, minutes, {"balanced": even[:: max(1, len(even) // most)] if most else even})
+        rows[-1]["unread"] = rows[-2]["unread"] = model.unread
+    return rows
+
+
+def _measured(predictor: Predictor, minutes: Minutes, sets: dict[str, pd.Index]) -> list[dict[str, Any]]:
+    rows = []
+    for name, times in sets.items():
+        openings = predictor.predict(minutes, times)
+        for guard, said in (("bare", openings), ("interlocked", interlocked(openings, minutes))):
+            rows.append({"who": predictor.name, "minutes": name, "guard": guard, **score(said, minutes, times)})
+    return rows
