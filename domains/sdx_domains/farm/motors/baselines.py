@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from sdx_domains.farm.motors.minutes import Minutes, actions, answers, settings
-from sdx_domains.farm.motors.score import change_f1
+from sdx_domains.farm.motors.score import NEAR_MIN, change_f1
 
 
 class Predictor(Protocol):
@@ -49,7 +49,7 @@ class TemperatureRule:
         grid = settings()["rule"]
         acts = actions(minutes).loc[times]
         tried = [dict(zip(grid, values, strict=True)) for values in product(*grid.values())]
-        self.chosen = max(tried, key=lambda one: change_f1(self._openings(minutes, one), minutes, acts)["f1"])
+        self.chosen = max(tried, key=lambda one: change_f1(self._openings(minutes, one), minutes, acts, NEAR_MIN)["f1"])
         return self
 
     def predict(self, minutes: Minutes, times: pd.Index) -> pd.DataFrame:

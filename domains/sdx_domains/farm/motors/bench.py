@@ -5,10 +5,24 @@ from typing import Any
 
 import pandas as pd
 
+from sdx_domains.contract import Measuring
 from sdx_domains.farm.motors.agent import Asked, interlocked
 from sdx_domains.farm.motors.baselines import Predictor, predictors
+from sdx_domains.farm.motors.generate import generate
 from sdx_domains.farm.motors.minutes import Minutes, answers, balanced
 from sdx_domains.farm.motors.score import score
+
+DAYS = 60
+ASKED_MINUTES = 200
+"""So many of the balanced minutes are put to a language model."""
+
+
+def measure(asked: Measuring) -> dict[str, Any]:
+    """`sdx bench farm --suite motors`: the predictors on `count` days (DAYS) of the made-up house with this seed."""
+    minutes = generate(asked.count or DAYS, asked.seed)
+    models = [Asked(asked.complete, asked.model)] if asked.complete is not None else []
+    rows = compare(minutes, models, most=ASKED_MINUTES, seed=asked.seed, say=asked.say)
+    return {"suite": "motors", "seed": asked.seed, "days": asked.count or DAYS, "model": asked.model, "rows": rows}
 
 
 def compare(

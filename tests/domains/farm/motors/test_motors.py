@@ -9,12 +9,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sdx_domains.contract import Measuring
 from sdx_domains.farm.motors.agent import Asked, interlocked, messages, read_openings
 from sdx_domains.farm.motors.baselines import HoldLast
-from sdx_domains.farm.motors.bench import compare
+from sdx_domains.farm.motors.bench import compare, measure
+from sdx_domains.farm.motors.generate import generate
 from sdx_domains.farm.motors.minutes import Minutes, actions, answers, balanced, read_minutes
 from sdx_domains.farm.motors.score import score
 
+pytest.importorskip("numba")
+pytest.importorskip("lightgbm")
 MOTORS = [f"w{number}" for number in range(1, 9)]
 
 
@@ -126,3 +130,29 @@ def test_nothing_leaves_the_range_and_rain_shuts(values: list[float], rain: floa
 def test_no_text_is_taken_for_openings(text: str) -> None:
     with pytest.raises(ValueError):
         read_openings(text, MOTORS)
+
+
+def test_the_made_up_house_is_one_that_a_grower_works() -> None:
+    made = generate(4, seed=3)
+    acts = actions(made)
+    assert acts.sum() > 10 and made.table["temp"].between(-15, 50).all()
+    day = made.table.index.hour.isin(range(2, 8))  # 11 to 17 in Jeonju
+    assert made.table.loc[day, MOTORS].to_numpy().mean() > 5.0 > made.table.loc[~day, MOTORS].to_numpy().mean()
+    assert made.table.equals(generate(4, seed=3).table) and not made.table.equals(generate(4, seed=4).table)
+
+
+def test_a_made_up_table_is_read_back_as_it_was_written(tmp_path: Path) -> None:
+    made = generate(1, seed=1)
+    made.table.rename(columns={f"w{n}": f"open_rate_ch{n}" for n in range(1, 9)}).to_csv(tmp_path / "minutes.csv")
+    found = read_minutes(tmp_path / "minutes.csv")
+    assert not found.faults and found.table[MOTORS].equals(made.table[MOTORS])
+
+
+def test_a_model_takes_part_in_the_measurement() -> None:
+    def complete(ask: list[dict[str, str]], schema: object) -> str:
+        return json.dumps(dict.fromkeys(MOTORS, 30))
+
+    found = measure(Measuring(seed=1, count=6, model="thirty", complete=complete))
+    rows = {(row["who"], row["guard"]): row for row in found["rows"] if row["minutes"] == "balanced"}
+    assert rows["thirty", "bare"]["unread"] == 0 and rows["thirty", "bare"]["rows"] <= 200
+    assert rows["thirty", "bare"]["exact"] < rows["hold last", "bare"]["exact"]
