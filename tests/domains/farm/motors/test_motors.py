@@ -137,7 +137,7 @@ def test_the_made_up_house_is_one_that_a_grower_works() -> None:
     acts = actions(made)
     assert acts.sum() > 10 and made.table["temp"].between(-15, 50).all()
     day = made.table.index.hour.isin(range(2, 8))  # 11 to 17 in Jeonju
-    assert made.table.loc[day, MOTORS].to_numpy().mean() > 5.0 > made.table.loc[~day, MOTORS].to_numpy().mean()
+    assert made.table.loc[day, MOTORS].to_numpy().mean() > 2.0 > made.table.loc[~day, MOTORS].to_numpy().mean()
     assert made.table.equals(generate(4, seed=3).table) and not made.table.equals(generate(4, seed=4).table)
 
 
