@@ -20,11 +20,12 @@ from typing import Any, Literal
 
 import numpy as np
 
-from sdx_agents.episode import Decider, Episode, agent_decider, planner_decider
+from sdx_agents.episode import Decider, Episode, agent_decider, planner_decider, silent_decider, with_outage
 from sdx_domains.contract import load_domain
 
-Ablation = Literal["none", "model", "guard"]
-"""none: model and guard. model: without the model, the planner decides. guard: without the guard, the model's word is the order."""
+Ablation = Literal["none", "model", "guard", "agent"]
+"""none: model and guard. model: without the model, the planner decides. guard: without the guard, the model's word is the order.
+agent: nobody decides, the guard's fallback holds throughout: the baseline."""
 VERDICTS = ("accept", "clip", "reject", "fallback", "timeout")
 Progress = Callable[[int, int, dict[str, Any]], None]
 
@@ -48,10 +49,12 @@ class SuiteRun:
     """File that every finished case is added to at once; the same run goes on from it."""
     documents: bool = False
     """The user's library is asked at every decision."""
+    outage_s: tuple[float, float] | None = None
+    """From when to when whoever decides gives no answer, seconds of the plant's clock."""
 
     @property
     def with_model(self) -> bool:
-        return self.ablate != "model" and self.model not in (None, "none")
+        return self.ablate not in ("model", "agent") and self.model not in (None, "none")
 
 
 def run_suite(run: SuiteRun, progress: Progress | None = None) -> dict[str, Any]:
@@ -85,6 +88,8 @@ def run_suite(run: SuiteRun, progress: Progress | None = None) -> dict[str, Any]
     head = {"suite": run.suite, "seed": run.seed, "model": model, "ablate": run.ablate, "commit": commit(), "cores": os.cpu_count()}
     if run.documents:
         head["documents"] = True
+    if run.outage_s:
+        head["outage_s"] = run.outage_s
     return {**head, "cases": rows, "summary": summary}
 
 
@@ -95,6 +100,8 @@ def _read_kept(run: SuiteRun, domain: Any) -> dict[int, tuple[Any, dict[str, Any
         "suite": run.suite, "domain": run.domain, "seed": run.seed, "folder": str(run.folder.resolve()) if run.folder else None,
         "model": _model_of(run), "ablate": run.ablate, "language": run.language, "documents": run.documents, "commit": commit(),
     }  # fmt: skip
+    if run.outage_s:
+        head["outage_s"] = list(run.outage_s)
     run.kept.parent.mkdir(parents=True, exist_ok=True)
     whole = run.kept.read_bytes() if run.kept.exists() else b""
     end = whole.rfind(b"\n") + 1
@@ -157,7 +164,14 @@ def _case_in_worker(run: SuiteRun, index: int) -> tuple[int, Any, dict[str, Any]
 
 
 def _decider(run: SuiteRun, stack: ExitStack) -> Decider:
-    """The planner, or an agent with an engine that lives as long as `stack`."""
+    """Nobody, the planner, or an agent with an engine that lives as long as `stack`; silent while the outage lasts."""
+    decide = _awake(run, stack)
+    return with_outage(decide, *run.outage_s) if run.outage_s else decide
+
+
+def _awake(run: SuiteRun, stack: ExitStack) -> Decider:
+    if run.ablate == "agent":
+        return silent_decider
     domain = load_domain(run.domain)
     if not run.with_model:
         return planner_decider(domain)

@@ -9,7 +9,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from sdx_agents.guard import Guard
 from sdx_domains.contract import Domain, Option, Order, Picture, Plant, Proposal, Verdict
@@ -45,12 +45,14 @@ class Step:
 
 @dataclass
 class Episode:
-    """A run in progress; `run()` yields its steps until the plant is done."""
+    """A run in progress; `run()` yields its steps until the plant is done, `ticks()` the same tick by tick."""
 
     domain: Domain
     plant: Plant
     decide: Decider
     guarded: bool = True
+    until_s: float = float("inf")
+    """Plant time at which the run ends, if the plant is not done before."""
     verdicts: Counter[str] = field(default_factory=Counter[str])
     latencies_s: list[float] = field(default_factory=list)
 
@@ -63,12 +65,16 @@ class Episode:
         self._order_id = ""
 
     def run(self) -> Iterator[Step]:
+        for _, happened in self.ticks():
+            yield from happened
+
+    def ticks(self) -> Iterator[tuple[Picture, list[Step]]]:
+        """Each look of the guard: the picture, and what happened; the plant moves on after it."""
         perceiver = self.domain.perceiver()
-        while not self.plant.done:
+        while not self.plant.done and self.plant.t_s < self.until_s:
             now_s = self.plant.t_s
             picture = perceiver.take(self.plant.readings(), now_s)
-            yield from self._think(picture, now_s)
-            yield from self._act(picture, now_s)
+            yield picture, [*self._think(picture, now_s), *self._act(picture, now_s)]
             self._advance()
 
     def _advance(self) -> None:
@@ -135,6 +141,25 @@ def planner_decider(domain: Domain) -> Decider:
         return Decided(options, domain.planned(picture, options), latency_s=time.perf_counter() - started)
 
     return decide
+
+
+def silent_decider(picture: Picture) -> Decided:
+    """Decides nothing: the guard's fallback alone, what every agent is measured against."""
+    return _silent(picture, "fallback", "nobody decides")
+
+
+def with_outage(decide: Decider, from_s: float, until_s: float) -> Decider:
+    """The same decider, but without an answer between two times of the plant's clock, as a model that is dead."""
+
+    def decide_when_alive(picture: Picture) -> Decided:
+        return _silent(picture, "timeout", "no answer: outage") if from_s <= picture.t_s < until_s else decide(picture)
+
+    return decide_when_alive
+
+
+def _silent(picture: Picture, kind: Literal["fallback", "timeout"], reason: str) -> Decided:
+    verdict = Verdict(kind=kind, picture_id=picture.id, reasons=(reason,))
+    return Decided((), Proposal(option_id=None, source="fallback"), failed=verdict)
 
 
 def agent_decider(agent: Any, language: str = "en") -> Decider:

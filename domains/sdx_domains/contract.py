@@ -185,7 +185,11 @@ class Measuring:
     """Of cases or trials; None: as many as the measurement itself thinks enough."""
     model: str = "none"
     """none, embedded, a GGUF file, or an OpenAI-compatible address."""
+    complete: Callable[[list[dict[str, str]], Mapping[str, Any]], str] | None = None
+    """That model as a function of chat messages and the answer's JSON schema; None with model "none"."""
     workers: int = 1
+    folder: Path | None = None
+    """Of the user's own cases, traces or records."""
     kept: Path | None = None
     """File that finished pieces are added to; the same measurement goes on from it."""
     say: Callable[[str], None] = lambda line: None
@@ -276,6 +280,14 @@ class Domain(Protocol):
 
     def question(self, picture: Any, text: str, language: Language) -> list[dict[str, str]]:
         """Chat messages that ask the model a person's question about the present situation."""
+        ...
+
+    def answered(self, picture: Any, text: str, language: Language) -> str | None:
+        """The answer to a person's question that code alone can give; None where it takes a model."""
+        ...
+
+    def bounds(self) -> Mapping[str, tuple[float, float]]:
+        """What measured quantities should keep to, by name with unit, for charts; empty where nothing of the kind is drawn."""
         ...
 
     def told(self, picture: Any, text: str, language: Language, whole: bool) -> str:

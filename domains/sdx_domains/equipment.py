@@ -117,10 +117,17 @@ class Alarm(Closed):
 
 
 class Controller(Protocol):
-    """The fast loop of a domain that steers devices: holds an order's set-points, filters for safety. Deterministic; never raises."""
+    """The fast loop of a domain that steers devices: holds an order's set-points, filters for safety. Deterministic; never raises.
+
+    A device whose control right is not REMOTE is in a person's hands: it is left as it stands.
+    """
 
     def act(self, picture: Any, order: Order | None, now_s: float) -> Sequence[ActuatorCommand]:
         """What the devices are told now. Order None, expired or of another domain: the domain's own rules hold."""
+        ...
+
+    def stopped(self, picture: Any | None, now_s: float) -> Sequence[ActuatorCommand]:
+        """What the devices are told while the stop is on: their safe positions. Needs no picture."""
         ...
 
     def alarms(self) -> Sequence[Alarm]:
@@ -144,15 +151,29 @@ class SimulatedHouse(Equipment, Protocol):
     def step(self, dt_s: float) -> None: ...
 
 
+class ControlledPlant(Plant, Protocol):
+    """Equipment and a controller as one plant."""
+
+    controller: Controller
+
+
 class Equipped(Domain, Protocol):
     """A domain that steers devices: what the equipment nodes and `sdx run` need of it beyond contract.Domain."""
 
     def controller(self) -> Controller: ...
 
+    def plants(self) -> Mapping[str, Sequence[str]]:
+        """Kinds of simulated plant with the names of their scenarios; the first of each is taken when none is named."""
+        ...
+
+    def reading_types(self) -> Sequence[type[Reading]]:
+        """What its perceiver takes beside SensorReading and ActuatorReading: forecasts, prices, dates."""
+        ...
+
     def house(self, scenario: str, seed: int) -> SimulatedHouse:
         """The devices of a simulated plant, without a controller. KeyError with the known names."""
         ...
 
-    def controlled(self, equipment: Equipment, now_s: float) -> Plant:
+    def controlled(self, equipment: Equipment, now_s: float) -> ControlledPlant:
         """A plant made of equipment and this domain's controller; its step() waits for nothing and moves a SimulatedHouse's time."""
         ...

@@ -184,8 +184,6 @@ class Recipe(Closed):
     """Weights from nothing; sft, dpo and grpo change a model that exists, and have fields of their own."""
     licence: str = "apache-2.0"
     languages: tuple[str, ...] = ("en", "ko")
-    start: str | None = None
-    """Another recipe file, beside this one: it is made first, and its tokenizer and weights are gone on from."""
     data: DataSpec
     tokenizer: TokenizerSpec
     model: ModelSpec

@@ -6,7 +6,6 @@ python -m sdx_finetune.run finetune/recipes/embedded.yaml --stage all --work run
 import argparse
 import json
 import os
-import shutil
 import signal
 import sys
 import threading
@@ -14,7 +13,7 @@ import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import yaml
 
@@ -105,16 +104,6 @@ class Pipeline(Stages[Recipe]):
 
     names = STAGES
 
-    def before(self) -> "Pipeline | None":
-        """What this recipe goes on from, in a folder of its own. ValueError when that makes a model of other sizes."""
-        if self.recipe.start is None:
-            return None
-        path = self.recipe_path.with_name(self.recipe.start)
-        recipe = Recipe.load(path)
-        if recipe.model != self.recipe.model:
-            raise ValueError(f"{self.recipe_path}: model is not that of {path}, which it goes on from: give both the same sizes")
-        return Pipeline(recipe, path, self.work / "start", self.workers)
-
     def by_name(self) -> Mapping[str, Callable[[], None]]:
         return {
             "data": self.data,
@@ -128,8 +117,6 @@ class Pipeline(Stages[Recipe]):
 
     def data(self) -> None:
         """JSONL shards of both splits; those of a stored data set are there already."""
-        if (before := self.before()) is not None and not (before.work / "model").exists():
-            before.data()
         if self.recipe.data.dataset:
             say(f"data set {self.recipe.data.dataset}: " + ", ".join(str(self.paths(split)[0]) for split in SPLITS))
             return
@@ -165,12 +152,6 @@ class Pipeline(Stages[Recipe]):
         from sdx_finetune.scratch.tokenizer import fit_tokenizer
 
         folder, spec = self.work / "tokenizer", self.recipe.tokenizer
-        if (before := self.before()) is not None:
-            if not (before.work / "tokenizer" / "tokenizer.json").exists():
-                before.tokenizer()
-            shutil.copytree(before.work / "tokenizer", folder, dirs_exist_ok=True)
-            say(f"tokenizer: that of {before.recipe.name}")
-            return
         mark = digest(
             [spec.model_dump(mode="json"), self.recipe.data.derive, self.recipe.data.dataset, [path.name for path in self.paths("train")]]
         )
@@ -190,13 +171,11 @@ class Pipeline(Stages[Recipe]):
         from sdx_finetune.scratch.train import Run, finish
         from sdx_finetune.tracking import tracked
 
-        if (before := self.before()) is not None and not (before.work / "model").exists():
-            before.train()
         tokenizer = load_tokenizer(self.work / "tokenizer")
         train, held_out = self._token_rows()
         facts = self.recipe.model_dump(mode="json")
         with tracked(self.recipe.tracking, self.recipe.name, facts, self.work) as log:
-            run = Run(self.recipe, tokenizer, train, held_out, self.work, say, log, self._first_weights())
+            run = Run(self.recipe, tokenizer, train, held_out, self.work, say, log)
             run.resume()
             state = run.train()
         finish(run, self.work / "model")
@@ -212,14 +191,6 @@ class Pipeline(Stages[Recipe]):
             "origin": provenance(),
         }
         write_whole(self.work / "run.json", json.dumps(record, indent=1).encode())
-
-    def _first_weights(self) -> Any:
-        """The model that is gone on from; None for a fresh one."""
-        if (before := self.before()) is None:
-            return None
-        from transformers import Qwen3ForCausalLM
-
-        return Qwen3ForCausalLM.from_pretrained(before.work / "model")
 
     def snapshot(self) -> None:
         """Save `model/` from the last checkpoint, while or after training."""

@@ -4,6 +4,7 @@ Closed models: an unknown or missing field is refused with its name. Text in the
 """
 
 import json
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import Field, TypeAdapter, ValidationError
@@ -35,13 +36,22 @@ class Reset(Closed):
 
 
 class Override(Closed):
-    """A human takes the con with these set-points."""
+    """A human takes the con with these set-points; the domain holds them to its bounds."""
 
     kind: Literal["override"] = "override"
     by: str
-    heading_deg: float = Field(ge=0.0, le=360.0, allow_inf_nan=False)
-    speed_kn: float = Field(ge=0.0, le=60.0, allow_inf_nan=False)
-    valid_for_s: float = Field(600.0, gt=0.0, le=3600.0, allow_inf_nan=False)
+    setpoints: Mapping[str, Annotated[float, Field(allow_inf_nan=False)]] = Field(min_length=1, max_length=100)
+    """By name, unit in it: {"heading_deg": 45.0, "speed_kn": 8.0}."""
+    valid_for_s: float = Field(600.0, gt=0.0, le=86_400.0, allow_inf_nan=False)
+
+
+class Manual(Closed):
+    """A human sets one device by hand; position None gives it back to the controller."""
+
+    kind: Literal["manual"] = "manual"
+    by: str
+    device: str = Field(max_length=100)
+    position_pct: float | None = Field(ge=0.0, le=100.0, allow_inf_nan=False)
 
 
 class Release(Closed):
@@ -76,7 +86,7 @@ class Policy(Closed):
     approval: ApprovalPolicy
 
 
-Action = Annotated[Stop | Reset | Override | Release | Approve | Refuse | Policy, Field(discriminator="kind")]
+Action = Annotated[Stop | Reset | Override | Manual | Release | Approve | Refuse | Policy, Field(discriminator="kind")]
 _ACTION: TypeAdapter[Action] = TypeAdapter(Action)
 
 

@@ -6,7 +6,7 @@ from sdx_ros_nodes import topics
 from sdx_ros_nodes.conversions import seconds
 from sdx_ros_nodes.shell import Shell
 
-MAX_RATE = 1000.0
+MAX_RATE = 10_000.0
 GRACE_S = 1.0
 """A simulated plant that is late by less (steady clock) is only slow: its time stands still, and nothing grows old."""
 

@@ -104,16 +104,19 @@ def run_node(
     """Parse, open the transport, build the node, spin until SIGTERM or SIGINT, end cleanly.
 
     Args:
+        name: of the node; with a parameter `domain` it stands behind the domain's: <domain>_<name>.
         parameters: closed model; `--ros-args -p key:=value` and parameter files fill it.
         build: makes the node and returns what to call at its end.
 
     Returns:
         0; 2 when arguments or parameters are wrong, or the transport cannot start (told in one line).
     """
+    name, bare = name_of(name, parameters), name
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format=f"%(asctime)s {name} %(levelname)s %(message)s")
     logging.getLogger("httpx").setLevel(logging.WARNING)  # a line for every request says nothing
     try:
-        arguments, rest = ros_args.parse(sys.argv[1:] if argv is None else argv, name, topics.NAMESPACE)
+        words = list(sys.argv[1:] if argv is None else argv)
+        arguments, rest = of_domain(words, bare, parameters)
         parser = argparse.ArgumentParser(prog=name, description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
         parser.add_argument("--transport", choices=KINDS, default="auto", help="auto: rclpy where ROS 2 is sourced, else dds")
         parser.epilog = "parameters (--ros-args -p name:=value): " + ", ".join(
@@ -131,6 +134,23 @@ def run_node(
         print(f"{name}: {error}", file=sys.stderr)
         return 2
     return _spin(transport, given, build, name)
+
+
+def name_of(name: str, parameters: type[Closed]) -> str:
+    """ "guard" -> "ship_guard" where the parameters' default is the domain ship."""
+    field = parameters.model_fields.get("domain")
+    return f"{field.default}_{name}" if field is not None and isinstance(field.default, str) else name
+
+
+def of_domain(argv: Sequence[str], name: str, parameters: type[Closed]) -> tuple[ros_args.NodeArguments, list[str]]:
+    """The arguments, with name and namespace of the domain that they or the parameters' default name; the ship's without one."""
+    field = parameters.model_fields.get("domain")
+    if field is None:
+        return ros_args.parse(argv, name, topics.NAMESPACE)
+    domain = ros_args.parse(argv, name)[0].parameters.get("domain", field.default)
+    if not isinstance(domain, str):
+        return ros_args.parse(argv, name)
+    return ros_args.parse(argv, f"{domain}_{name}", f"/{domain}")
 
 
 ROS_PARAMETERS = frozenset({"use_sim_time", "start_type_description_service"})

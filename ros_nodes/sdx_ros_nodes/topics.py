@@ -1,4 +1,4 @@
-"""Every topic of the ship nodes in one table: name, type, quality of service. Names are relative to the namespace."""
+"""Every topic in one table: name, type, quality of service. Names are relative to the namespace, /<domain> unless another is given."""
 
 from dataclasses import dataclass
 
@@ -34,10 +34,24 @@ PICTURE = Topic("picture", "sdx_msgs/msg/Event", LATCHED, "the situation as the 
 PROPOSAL = Topic("proposal", "sdx_msgs/msg/Event", LATCHED, "the agent's decision with the options it had")
 VERDICT = Topic("verdict", "sdx_msgs/msg/Event", HISTORY, "what the guard says of a proposal, and each new order")
 PENDING = Topic("pending", "sdx_msgs/msg/Event", LATCHED, "the order that waits for a human, or none")
-OPERATOR = Topic("operator", "sdx_msgs/msg/Event", BULK, "stop, reset, override, release, approve, refuse, policy")
+OPERATOR = Topic("operator", "sdx_msgs/msg/Event", BULK, "stop, reset, override, manual, release, approve, refuse, policy")
 DIAGNOSTICS = Topic("/diagnostics", "diagnostic_msgs/msg/DiagnosticArray", STATE, "health of every node, 1 Hz")
 
-ALL: tuple[Topic, ...] = (
-    FIX, VEL, IMU, OWN_STATE, TARGETS, ENVIRONMENT, ROUTE, PLAN, NMEA, CLOCK, COMMAND_COURSE, ESTOP, ESTOP_REQUEST,
-    MODE, HEARTBEAT, PICTURE, PROPOSAL, VERDICT, PENDING, OPERATOR, DIAGNOSTICS,
+AIR_TEMPERATURE = Topic("air/temperature", "sensor_msgs/msg/Temperature", BULK, "of the air, deg C; frame_id names the sensor")
+AIR_HUMIDITY = Topic("air/humidity", "sensor_msgs/msg/RelativeHumidity", BULK, "of the air, 0..1; frame_id names the sensor")
+LIGHT = Topic("light", "sensor_msgs/msg/Illuminance", BULK, "lux; frame_id names the sensor")
+MEASUREMENT = Topic("measurement", "sdx_msgs/msg/Measurement", BULK, "every other sensor, and what is suspect or missing")
+ACTUATOR_STATE = Topic("actuator/state", "sdx_msgs/msg/ActuatorState", BULK, "each device as read back from it")
+ACTUATOR_COMMAND = Topic("actuator/cmd", "sdx_msgs/msg/ActuatorCommand", BULK, "what devices are told; the guard is its only writer")
+INFORMATION = Topic("information", "sdx_msgs/msg/Event", HISTORY, "readings of the domain's own kinds: forecast, prices, date")
+ALARM = Topic("alarm", "sdx_msgs/msg/Alarm", HISTORY, "each alarm when it begins and when it ends")
+
+SHIP: tuple[Topic, ...] = (FIX, VEL, IMU, OWN_STATE, TARGETS, ENVIRONMENT, ROUTE, PLAN, NMEA, COMMAND_COURSE)
+EQUIPMENT: tuple[Topic, ...] = (
+    AIR_TEMPERATURE, AIR_HUMIDITY, LIGHT, MEASUREMENT, ACTUATOR_STATE, ACTUATOR_COMMAND, INFORMATION, ALARM,
 )  # fmt: skip
+"""Of domains that steer devices."""
+COMMON: tuple[Topic, ...] = (
+    CLOCK, ESTOP, ESTOP_REQUEST, MODE, HEARTBEAT, PICTURE, PROPOSAL, VERDICT, PENDING, OPERATOR, DIAGNOSTICS,
+)  # fmt: skip
+ALL: tuple[Topic, ...] = (*SHIP, *EQUIPMENT, *COMMON)

@@ -37,3 +37,22 @@ def test_a_file_whose_first_line_was_cut_off_is_begun_anew(tmp_path: Path) -> No
     kept.write_text('{"suite": "im')
     assert len(run_suite(replace(RUN, count=1, kept=kept))["cases"]) == 1
     assert kept.read_text().count("\n") == 2
+
+
+def test_nobody_decides_in_the_ablation_without_an_agent() -> None:
+    result = run_suite(replace(RUN, count=1, ablate="agent"))
+    assert result["ablate"] == "agent" and result["model"] == "none"
+    (case,) = result["cases"]
+    assert case["verdicts"]["accept"] == 0 and case["verdicts"]["fallback"] > 0
+    assert result["summary"]["accept_rate"] is None and result["summary"]["decisions"] == 0
+
+
+def test_a_dead_decider_gives_no_answer_in_its_time(tmp_path: Path) -> None:
+    kept = tmp_path / "outage.jsonl"
+    run = replace(RUN, count=1, outage_s=(0.0, 300.0), kept=kept)
+    awake, dead = run_suite(replace(RUN, count=1)), run_suite(run)
+    assert dead["outage_s"] == (0.0, 300.0)
+    assert awake["cases"][0]["verdicts"]["timeout"] == 0 and dead["cases"][0]["verdicts"]["timeout"] >= 4
+    assert dead["cases"][0]["verdicts"]["accept"] < awake["cases"][0]["verdicts"]["accept"]
+    with pytest.raises(ValueError, match="holds another run"):
+        run_suite(replace(run, outage_s=(0.0, 60.0)))

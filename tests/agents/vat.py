@@ -71,6 +71,12 @@ class Vat:
     def describe(self, picture: VatPicture, language: Language) -> str:
         return f"It holds {picture.holds_m} m."
 
+    def answered(self, picture: VatPicture, text: str, language: Language) -> None:
+        return None
+
+    def bounds(self) -> dict[str, tuple[float, float]]:
+        return {}
+
     def told(self, picture: VatPicture, text: str, language: Language, whole: bool) -> str:
         return text
 

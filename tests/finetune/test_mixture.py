@@ -4,7 +4,8 @@ from itertools import islice
 
 import pytest
 
-from sdx_finetune.mixture import rows
+from sdx_domains.ship.drills import derive as ship_drills
+from sdx_finetune.mixture import derive, rows
 
 TOY, SHIP = "toy_rows:rows", "sdx_domains.ship.examples:rows"
 
@@ -24,3 +25,10 @@ def test_exactly_as_many_rows_as_asked_whatever_the_shares() -> None:
 def test_shares_that_make_nothing_are_refused(shares: dict[str, float]) -> None:
     with pytest.raises(ValueError, match="shares of generators"):
         list(islice(rows(3, 1, **shares), 1))
+
+
+def test_each_row_is_derived_as_its_generator_says() -> None:
+    made = list(rows(8, 1_000_000, **{TOY: 0.5, SHIP: 0.5}))
+    of_ship = [row for row in made if row["meta"]["made_by"] == SHIP]
+    assert [derive(row) for row in of_ship] == [ship_drills(row) for row in of_ship] and any(derive(row) for row in of_ship)
+    assert not any(derive(row) for row in made if row["meta"]["made_by"] == TOY)

@@ -55,31 +55,6 @@ def test_from_recipe_to_a_checked_file_that_answers(recipe_path: Path, tmp_path:
     assert "continues at step 60" in said
 
 
-def test_a_recipe_goes_on_from_another_ones_weights(
-    recipe: Recipe, recipe_path: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    further = recipe.model_copy(update={"name": "further", "start": recipe_path.name})
-    further = further.model_copy(update={"train": recipe.train.model_copy(update={"max_steps": 5, "learning_rate": 1e-5})})
-    path = recipe_path.with_name("further.yaml")
-    path.write_text(yaml.safe_dump(further.model_dump(mode="json")), encoding="utf-8")
-    for stage in ("data", "tokenizer", "train"):
-        assert main([str(path), "--work", str(tmp_path), "--stage", stage]) == 0
-    first, then = (json.loads((folder / "run.json").read_text(encoding="utf-8")) for folder in (tmp_path / "start", tmp_path))
-    assert (first["steps"], then["steps"]) == (60, 5) and then["held_out_loss"] < first["losses"][-1][1] + 0.05
-    assert (tmp_path / "tokenizer/tokenizer.json").read_bytes() == (tmp_path / "start/tokenizer/tokenizer.json").read_bytes()
-    assert "tokenizer: that of toy" in capsys.readouterr().err
-
-
-def test_what_is_gone_on_from_must_have_the_same_sizes(
-    recipe: Recipe, recipe_path: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    path = recipe_path.with_name("larger.yaml")
-    larger = recipe.model_copy(update={"start": recipe_path.name, "model": recipe.model.model_copy(update={"layers": 5})})
-    path.write_text(yaml.safe_dump(larger.model_dump(mode="json")), encoding="utf-8")
-    assert main([str(path), "--work", str(tmp_path), "--stage", "data"]) != 0
-    assert "give both the same sizes" in capsys.readouterr().err
-
-
 @pytest.mark.parametrize("stage", ["tokenizer", "train", "export", "snapshot"])
 def test_a_stage_before_its_time_says_what_to_run(
     recipe_path: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], stage: str

@@ -11,10 +11,14 @@ from hypothesis import settings
 
 from sdx_domains.contract import load_domain
 from sdx_ros_nodes import events, topics
+from sdx_ros_nodes.agent_node import AgentNode
+from sdx_ros_nodes.deciding import Decide, planner
+from sdx_ros_nodes.guarding import GuardNode
 from sdx_ros_nodes.recorder import Recorder
 from sdx_ros_nodes.ros_args import NodeArguments
-from sdx_ros_nodes.ship_agent_node import AgentParameters, Decide, ShipAgentNode, picture_loader, planner
-from sdx_ros_nodes.ship_guard_node import GuardParameters, ShipGuardNode
+from sdx_ros_nodes.shell import Shell
+from sdx_ros_nodes.ship_agent_node import ShipAgentParameters
+from sdx_ros_nodes.ship_guard_node import ShipGuardParameters, ShipWire
 from sdx_ros_nodes.ship_plant_node import PlantParameters, ShipPlantNode
 from sdx_ros_nodes.stop_memory import StopMemory
 from sdx_ros_nodes.transports.memory import MemoryBus
@@ -55,9 +59,9 @@ class Crew:
         self.plant = ShipPlantNode(
             self.node("ship_plant"), PlantParameters(rate=rate, on_end="hold"), lambda run: self.domain.plant(scenario, run)
         )
-        self.guard_parameters = GuardParameters(**guard)
+        self.guard_parameters = ShipGuardParameters(**guard)
         self.guard = self.start_guard()
-        self.agent: ShipAgentNode | None = None
+        self.agent: AgentNode | None = None
         operator = self.node("operator")
         self._operator = operator.publisher(topics.OPERATOR.name, topics.OPERATOR.type_name, topics.OPERATOR.qos)
         self.request = operator.publisher(topics.ESTOP_REQUEST.name, topics.ESTOP_REQUEST.type_name, topics.ESTOP_REQUEST.qos)
@@ -70,19 +74,23 @@ class Crew:
     def node(self, name: str) -> Any:
         return self.bus.transport(NodeArguments(name, topics.NAMESPACE))
 
-    def start_guard(self) -> ShipGuardNode:
+    def start_guard(self) -> GuardNode:
         """A guard; a second one takes the place of the first, as after a restart."""
         recorder = Recorder(self._append)
         self.recorder = recorder
-        return ShipGuardNode(self.node("ship_guard"), self.guard_parameters, self.domain, recorder, StopMemory(self.folder / "stop.json"))
+        memory = StopMemory(self.folder / "stop.json")
+        return GuardNode(self.node("ship_guard"), self.guard_parameters, self.domain, recorder, memory, self.wire)
+
+    def wire(self, shell: Shell) -> ShipWire:
+        return ShipWire(shell, self.guard_parameters.autopilot)
 
     def _append(self, kind: str, payload: Any) -> int:
         self.records.append((kind, payload))
         return len(self.records) - 1
 
-    def start_agent(self, decide: Decide | None = None, **parameters: Any) -> ShipAgentNode:
+    def start_agent(self, decide: Decide | None = None, **parameters: Any) -> AgentNode:
         decide = decide or planner(self.domain)
-        self.agent = ShipAgentNode(self.node("ship_agent"), AgentParameters(**parameters), picture_loader(self.domain), decide)
+        self.agent = AgentNode(self.node("ship_agent"), ShipAgentParameters(**parameters), self.domain, decide)
         return self.agent
 
     def kill(self, node: Any) -> None:

@@ -26,7 +26,7 @@ def test_one_version_everywhere() -> None:
 
 def test_every_executable_has_a_main() -> None:
     setup = (FOLDER / "package/setup.py").read_text()
-    listed = re.search(r"NODES = \((.*?)\)", setup)
+    listed = re.search(r"NODES = \((.*?)\)", setup, re.DOTALL)
     assert listed
     names = re.findall(r'"(\w+)"', listed[1])
     assert sorted(names) == sorted(path.stem for path in (FOLDER / "sdx_ros_nodes").glob("*_node.py"))

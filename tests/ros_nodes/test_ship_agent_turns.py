@@ -132,7 +132,7 @@ def test_broken_checkpoints_show_and_the_agent_goes_on(crew: Make) -> None:
 
 
 def test_a_transport_that_takes_nothing_is_told_and_nothing_leaves_later(crew: Make, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sdx_ros_nodes.ship_agent_node.HAND_OVER_LIMIT_S", 0.05)
+    monkeypatch.setattr("sdx_ros_nodes.agent_node.HAND_OVER_LIMIT_S", 0.05)
     ship = crew(rate=5.0)
     with manned(ship):
         posted: list[Any] = []

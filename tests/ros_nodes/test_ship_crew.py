@@ -9,8 +9,8 @@ import pytest
 
 from sdx_domains.contract import Proposal
 from sdx_ros_nodes import events, topics
+from sdx_ros_nodes.deciding import Decided
 from sdx_ros_nodes.messages import new
-from sdx_ros_nodes.ship_agent_node import Decided
 
 Make = Callable[..., Any]
 
@@ -165,7 +165,7 @@ def test_take_over_and_release(crew: Make) -> None:
     ship = crew()
     ship.start_agent()
     ship.run(2.0)
-    ship.act(events.Override(by="mate", heading_deg=45.0, speed_kn=8.0))
+    ship.act(events.Override(by="mate", setpoints={"heading_deg": 45.0, "speed_kn": 8.0}))
     ship.run(1.0)
     assert ship.last(topics.MODE).data == "override" and ship.commands()[-1].source == "human"
     assert _last_order(ship)[1]["heading_deg"] == pytest.approx(45.0)
@@ -174,6 +174,19 @@ def test_take_over_and_release(crew: Make) -> None:
     assert ship.last(topics.MODE).data in ("fallback", "agent")
     ship.recorder.close()
     assert [payload["kind"] for kind, payload in ship.records if kind == "operator"] == ["override", "release"]
+
+
+@pytest.mark.parametrize("wish", [{"heading_deg": 400.0, "speed_kn": 8.0}, {"heading_deg": 45.0}, {"level_m": 1.0}])
+def test_a_take_over_beyond_the_ships_bounds_is_refused(crew: Make, wish: dict[str, float]) -> None:
+    ship = crew()
+    ship.run(1.0)
+    ship.act(events.Override(by="mate", setpoints=wish))
+    ship.act(events.Manual(by="mate", device="rudder", position_pct=50.0))
+    ship.run(0.5)
+    assert ship.last(topics.MODE).data == "fallback"
+    ship.recorder.close()
+    why = [payload["why"] for kind, payload in ship.records if kind == "refused"]
+    assert len(why) == 2 and "heading_deg" in why[0] and "no device 'rudder'" in why[1]
 
 
 def _pending(ship: Any) -> events.Pending:

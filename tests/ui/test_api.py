@@ -46,8 +46,8 @@ def test_a_stop_goes_out_with_nothing_else_alive(client: TestClient, sent: list[
 
 
 def test_a_takeover_carries_its_set_points(client: TestClient, sent: list[OperatorCommand]) -> None:
-    assert client.post("/api/operator", json={"kind": "takeover", "heading_deg": 45, "speed_kn": 8}).status_code == 200
-    assert (sent[0].heading_deg, sent[0].speed_kn) == (45.0, 8.0)
+    assert client.post("/api/operator", json={"kind": "takeover", "setpoints": {"heading_deg": 45, "speed_kn": 8}}).status_code == 200
+    assert sent[0].setpoints == {"heading_deg": 45.0, "speed_kn": 8.0}
 
 
 @pytest.mark.parametrize(
@@ -56,12 +56,15 @@ def test_a_takeover_carries_its_set_points(client: TestClient, sent: list[Operat
         {},
         {"kind": "sink"},
         {"kind": "takeover"},
-        {"kind": "takeover", "heading_deg": 45},
-        {"kind": "takeover", "heading_deg": 360, "speed_kn": 8},
-        {"kind": "takeover", "heading_deg": -1, "speed_kn": 8},
-        {"kind": "takeover", "heading_deg": 45, "speed_kn": 31},
-        {"kind": "takeover", "heading_deg": "NaN", "speed_kn": 8},
-        {"kind": "takeover", "heading_deg": 45, "speed_kn": "Infinity"},
+        {"kind": "takeover", "setpoints": {"heading_deg": 45}},
+        {"kind": "takeover", "setpoints": {"heading_deg": 360, "speed_kn": 8}},
+        {"kind": "takeover", "setpoints": {"heading_deg": -1, "speed_kn": 8}},
+        {"kind": "takeover", "setpoints": {"heading_deg": 45, "speed_kn": 31}},
+        {"kind": "takeover", "setpoints": {"heading_deg": "NaN", "speed_kn": 8}},
+        {"kind": "takeover", "setpoints": {"heading_deg": 45, "speed_kn": "Infinity"}},
+        {"kind": "takeover", "setpoints": {"level_m": 1.0}},
+        {"kind": "manual"},
+        {"kind": "manual", "device": "vent", "position_pct": 101},
         {"kind": "approve"},
         {"kind": "stop", "limits": "none"},
     ],

@@ -75,8 +75,8 @@ def test_the_ships_parts_take_their_parameters(model: Path, tmp_path: Path) -> N
     """The parts are named in a table of sdx_serving, which may not import them."""
     from importlib.util import find_spec
 
-    from sdx_ros_nodes.ship_agent_node import AgentParameters
-    from sdx_ros_nodes.ship_guard_node import GuardParameters
+    from sdx_ros_nodes.ship_agent_node import ShipAgentParameters as AgentParameters
+    from sdx_ros_nodes.ship_guard_node import ShipGuardParameters as GuardParameters
     from sdx_ros_nodes.ship_sensors_node import SensorParameters
 
     assert sdx("--to", "compose", "--model", model, "--out", tmp_path / "out", "--task", "ship").exit_code == 0

@@ -124,7 +124,8 @@ def test_what_the_guard_says_is_shown(guard: Guard, link: BridgeLink, situation:
 SENT = [
     (OperatorCommand(kind="reset"), events.Reset),
     (OperatorCommand(kind="release"), events.Release),
-    (OperatorCommand(kind="takeover", heading_deg=45.0, speed_kn=8.0), events.Override),
+    (OperatorCommand(kind="takeover", setpoints={"heading_deg": 45.0, "speed_kn": 8.0}), events.Override),
+    (OperatorCommand(kind="manual", device="vent", position_pct=40.0), events.Manual),
     (OperatorCommand(kind="approve", order_id="abc"), events.Approve),
     (OperatorCommand(kind="reject", order_id="abc"), events.Refuse),
     (OperatorCommand(kind="stop"), events.Stop),
@@ -161,4 +162,7 @@ def test_stop_from_a_terminal_needs_the_guards_word(guard: Guard) -> None:
         guard.wire.timer(0.1, confirm)
 
     guard.wire.call(begin)
-    assert request_stop(active=True, timeout_s=10.0)
+    assert request_stop(active=True, timeout_s=10.0) == ["/ship"]
+    began = time.monotonic()
+    assert request_stop(active=True, timeout_s=30.0, namespaces=("/ship", "/nowhere")) == ["/ship"]
+    assert time.monotonic() - began < 25.0, "who confirmed is not kept waiting for who is not there"

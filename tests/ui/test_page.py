@@ -113,7 +113,7 @@ def test_stop_is_sent_confirmed_and_reset(page: Page, served: Any) -> None:
 def test_stop_works_with_everything_silent(page: Page, served: Any) -> None:
     served.clock_s += 60.0
     expect(page.locator(".sdx-lamp[data-ok=false]")).to_have_count(len(served.store.parts))
-    expect(page.locator("#banner")).to_have_text("No picture from the ship")
+    expect(page.locator("#banner")).to_have_text("No picture of the situation")
     page.locator("#stop").click()
     assert eventually(lambda: [command.kind for command in served.sent] == ["stop"])
 
@@ -124,7 +124,7 @@ def test_a_takeover_sends_heading_and_speed_and_release_gives_back(page: Page, s
     page.locator("#speed").fill("8.5")
     page.get_by_role("button", name="Take over").click()
     assert eventually(lambda: len(served.sent) == 1)
-    assert (served.sent[0].kind, served.sent[0].heading_deg, served.sent[0].speed_kn) == ("takeover", 45.0, 8.5)
+    assert (served.sent[0].kind, served.sent[0].setpoints) == ("takeover", {"heading_deg": 45.0, "speed_kn": 8.5})
     served.store.put_mode("override", "a human has the con")
     expect(page.locator("#mode")).to_have_text("MANUAL")
     page.locator("#release").click()

@@ -114,8 +114,10 @@ def test_a_command_is_acknowledged_when_its_effect_is_seen(store: BridgeStore, k
 
 
 def test_a_takeover_is_done_when_the_order_has_that_heading(store: BridgeStore, situation: dict[str, Any]) -> None:
-    number = store.expect("takeover", 45.0)
+    number = store.expect("takeover", {"heading_deg": 45.0, "speed_kn": 8.0})
     store.put_mode("override")
+    other = {"setpoints": {"heading_deg": 44.0, "speed_kn": 8.0}, "source": "human"}
+    store.put_verdict({"kind": "override", "reasons": ["a human has the con"], "margins": {}, "order": other}, "order")
     assert number not in store.snapshot()["acks"]
     order = {"setpoints": {"heading_deg": 45.0, "speed_kn": 8.0}, "source": "human"}
     store.put_verdict({"kind": "override", "reasons": ["a human has the con"], "margins": {}, "order": order}, "order")

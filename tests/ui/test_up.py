@@ -14,20 +14,24 @@ import httpx
 import psutil
 import pytest
 
+sys.path.append(str(Path(__file__).parents[1] / "ros_nodes"))
+
+from heated_tank import NAME, install
+
 from sdx_serving.ports import free_port
 from sdx_ui import cli
-from sdx_ui.ship_crew import until_moving
+from sdx_ui.crew import UpOptions, parts, sailings, until_moving
 from sdx_ui.supervisor import Crew, Part
 
 
 class Up:
     """A running `sdx up`."""
 
-    def __init__(self, folder: Path, *arguments: str) -> None:
+    def __init__(self, folder: Path, *arguments: str, environment: dict[str, str] | None = None) -> None:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.output = folder / "up.log"
-        environment = {**os.environ, "ROS_DOMAIN_ID": str(1 + os.getpid() % 59), "OMP_NUM_THREADS": "1"}
+        environment = {**os.environ, "ROS_DOMAIN_ID": str(1 + os.getpid() % 59), "OMP_NUM_THREADS": "1", **(environment or {})}
         command = [sys.executable, "-m", "sdx_ui.cli", "up", "--model", "none", "--port", str(self.port), "--runs", str(folder), *arguments]
         with self.output.open("wb") as log:
             self.process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, env=environment)
@@ -66,6 +70,15 @@ def up(tmp_path: Path) -> Iterator[Up]:
     yield running
     running.process.kill()
     running.process.wait()
+
+
+@pytest.fixture
+def tank(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A domain of somebody else's, installed for this test and the processes that it starts."""
+    folder = tmp_path / "site"
+    folder.mkdir()
+    monkeypatch.syspath_prepend(str(install(folder)))
+    return folder
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="finds the parts through /proc")
@@ -114,6 +127,62 @@ def test_an_unknown_scenario_is_told_before_anything_starts(tmp_path: Path, caps
     assert cli.main(["up", "--model", "none", "--port", str(free_port()), "--runs", str(tmp_path), "--scenario", "imazu-01,atlantis"]) == 1
     assert "atlantis" in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
+
+
+def test_domains_get_a_page_each_and_what_was_told_for_them(tank: Path) -> None:
+    both = sailings(["ship", NAME], ["imazu-16", f"{NAME}=warm"], [f"{NAME}=600"], 7000)
+    assert [(each.domain, each.scenario, each.speed, each.port) for each in both] == [
+        ("ship", "imazu-16", 1.0, 7000),
+        (NAME, "warm", 600.0, 7001),
+    ]
+    options = UpOptions(both, "none", "ask", None, 3, tank)
+    ship, house = (parts(each, options, tank, "http://127.0.0.1:1/v1") for each in both)
+    assert [part.name for part in house] == [f"{NAME}-plant", f"{NAME}-guard", f"{NAME}-agent", f"{NAME}-page"]
+    assert not {part.name for part in ship} & {part.name for part in house}
+    guard = " ".join(house[1].command)
+    assert f"equipment_guard_node --ros-args -p domain:={NAME}" in guard and f"audit/{NAME}" in guard and "approval:=ask" in guard
+    assert all("engine:=http://127.0.0.1:1/v1" in part[2].command for part in (ship, house))
+    alone = sailings([NAME], [], [], 7000)[0]
+    assert (alone.scenario, alone.speed, alone.part("guard")) == ("cold", 60.0, "guard")
+
+
+@pytest.mark.parametrize(
+    ("domains", "scenarios", "speeds", "said"),
+    [
+        (["atlantis"], [], [], "no domain 'atlantis'; installed:"),
+        (["ship", NAME], [f"{NAME}=icy"], [], "no scenario 'icy'; known: cold"),
+        (["ship"], ["farm=x"], [], "--scenario farm=...: this run has ship"),
+        (["ship"], [], ["21"], "--speed 21 of ship: 0.1 to 20"),
+        ([NAME], [], ["fast"], "could not convert"),
+    ],
+)
+def test_wrong_domains_scenarios_and_speeds_are_told(
+    tank: Path, domains: list[str], scenarios: list[str], speeds: list[str], said: str
+) -> None:
+    with pytest.raises((KeyError, ValueError), match=said):
+        sailings(domains, scenarios, speeds, 7000)
+
+
+@pytest.mark.slow
+def test_ship_and_another_domain_run_side_by_side(tank: Path, tmp_path: Path) -> None:
+    environment = {"PYTHONPATH": str(tank)}
+    up = Up(tmp_path, "--domain", f"ship,{NAME}", "--speed", f"{NAME}=600", environment=environment)
+    try:
+        assert eventually(lambda: f"the {NAME} moves" in up.said(), 180.0), up.said()
+        tank_url = f"http://127.0.0.1:{up.port + 1}"
+        state = httpx.get(f"{tank_url}/api/state", timeout=5.0, trust_env=False).json()
+        assert state["picture"]["domain"] == NAME and up.get("/api/state")["picture"]["domain"] == "ship"
+        done = httpx.post(f"{tank_url}/api/operator", json={"kind": "takeover", "setpoints": {"temp_c": 99.0}}, trust_env=False)
+        assert done.status_code == 422 and "temp_c 0 to 60" in done.json()["detail"]
+        number = httpx.post(f"{tank_url}/api/operator", json={"kind": "stop"}, trust_env=False).json()["id"]
+        acks = lambda: httpx.get(f"{tank_url}/api/state", timeout=5.0, trust_env=False).json()["acks"]
+        assert eventually(lambda: number in acks(), 20.0)
+        assert up.get("/api/state")["mode"] != "stopped", "a stop is for its own domain"
+        up.process.send_signal(signal.SIGINT)
+        assert up.process.wait(60.0) == 0
+    finally:
+        up.process.kill()
+        up.process.wait()
 
 
 class Wish:

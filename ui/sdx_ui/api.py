@@ -3,8 +3,8 @@
 A stop goes from here to the wire without asking anybody: not the agent, not a model, not a queue.
 """
 
-from collections.abc import Callable
-from typing import Literal
+from collections.abc import Callable, Mapping
+from typing import Annotated, Literal
 
 from fastapi import FastAPI, HTTPException
 from fastapi.responses import JSONResponse
@@ -15,17 +15,22 @@ from sdx_ui.page.store import BridgeStore, Payload
 
 
 class OperatorCommand(Closed):
-    """What a person does. Heading and speed belong to takeover, order_id to approve and reject."""
+    """What a person does. Set-points belong to takeover, device and position to manual, order_id to approve and reject."""
 
-    kind: Literal["stop", "reset", "takeover", "release", "approve", "reject"]
-    heading_deg: float | None = Field(default=None, ge=0.0, lt=360.0, allow_inf_nan=False)
-    speed_kn: float | None = Field(default=None, ge=0.0, le=30.0, allow_inf_nan=False)
+    kind: Literal["stop", "reset", "takeover", "manual", "release", "approve", "reject"]
+    setpoints: Mapping[str, Annotated[float, Field(allow_inf_nan=False)]] | None = Field(default=None, max_length=100)
+    """By name, unit in it; the domain holds them to its bounds."""
+    device: str | None = Field(default=None, max_length=100)
+    position_pct: float | None = Field(default=None, ge=0.0, le=100.0, allow_inf_nan=False)
+    """None gives the device back to the controller."""
     order_id: str | None = None
 
     @model_validator(mode="after")
     def whole(self) -> "OperatorCommand":
-        if self.kind == "takeover" and (self.heading_deg is None or self.speed_kn is None):
-            raise ValueError("takeover needs heading_deg (0 to 359.9) and speed_kn (0 to 30)")
+        if self.kind == "takeover" and not self.setpoints:
+            raise ValueError("takeover needs setpoints, each with a name and a number")
+        if self.kind == "manual" and not self.device:
+            raise ValueError("manual needs the device, and its position_pct (0 to 100; none gives it back)")
         if self.kind in ("approve", "reject") and not self.order_id:
             raise ValueError(f"{self.kind} needs the order_id of the order that was shown")
         return self
@@ -54,7 +59,12 @@ def create_api(store: BridgeStore, send: Send) -> FastAPI:
         """Send it; the id is among the state's acks once its effect was seen on the wire."""
         if command.kind in ("approve", "reject") and command.order_id != (store.pending or {}).get("id"):
             raise HTTPException(409, "this order is not the one that waits any more: look at the new one")
-        number = store.expect(command.kind, command.heading_deg)
+        if command.kind == "takeover":
+            try:
+                store.domain.wished(store.picture, command.setpoints)
+            except ValueError as error:
+                raise HTTPException(422, str(error)) from error
+        number = store.expect(command.kind, command.setpoints)
         send(command)
         return {"id": number}
 

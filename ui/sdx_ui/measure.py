@@ -6,6 +6,7 @@ import random
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from importlib import import_module
 from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -37,18 +38,29 @@ def simulator_speed(scenario: str, steps: int, seed: int) -> dict[str, Any]:
     return {"scenario": scenario, "targets": targets, "steps": steps, **figures, "cores": os.cpu_count()}
 
 
-def model_quality(gguf: Path | None, count: int, seed: int, out: Path, say: Callable[[str], None]) -> dict[str, Any]:
-    """The figures of sdx_finetune.measure.evaluate over `count` rows that the ship domain makes from `seed`."""
-    from sdx_domains.ship.examples import rows
-    from sdx_domains.ship.grading import grade, schema_of
+def model_quality(domain: str, gguf: Path | None, count: int, seed: int, out: Path, say: Callable[[str], None]) -> dict[str, Any]:
+    """The figures of sdx_finetune.measure.evaluate over `count` rows that the domain makes from `seed`.
+
+    ValueError: the domain makes no rows or grades none (it has no examples.py and grading.py beside its domain.py).
+    """
+    examples, grading = _beside(domain, "examples"), _beside(domain, "grading")
     from sdx_finetune.measure.evaluate import LocalAnswerer, evaluate
     from sdx_finetune.rows import check_row
     from sdx_serving.connect import embedded_model_path
 
     say(f"making {count} rows from seed {seed}")
-    made = [check_row(raw, f"row {number}") for number, raw in enumerate(rows(count, seed))]
+    made = [check_row(raw, f"row {number}") for number, raw in enumerate(examples.rows(count, seed))]
     answerer = LocalAnswerer(gguf or embedded_model_path())
-    return evaluate(made, answerer, grade, out, schema_of=schema_of, group_by=("language", "task"), say=say, seed=seed)
+    return evaluate(made, answerer, grading.grade, out, schema_of=grading.schema_of, group_by=("language", "task"), say=say, seed=seed)
+
+
+def _beside(domain: str, name: str) -> Any:
+    """A module of the package that the domain's entry point lies in."""
+    package = type(load_domain(domain)).__module__.rpartition(".")[0]
+    try:
+        return import_module(f"{package}.{name}")
+    except ModuleNotFoundError as error:
+        raise ValueError(f"domain {domain!r} has no {package}.{name}: its model cannot be measured on rows of its own") from error
 
 
 def checker_speed(rows: int, seed: int) -> dict[str, Any]:

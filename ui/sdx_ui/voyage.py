@@ -10,7 +10,7 @@ from math import cos, radians, sin
 from pathlib import Path
 from typing import Any
 
-from sdx_agents.episode import Decider, Episode, agent_decider, planner_decider
+from sdx_agents.episode import Decider, Episode, Step, agent_decider, planner_decider
 from sdx_domains.contract import Fault, Language, Reading, load_domain
 from sdx_domains.ship.geometry import KN_MS, LocalPlane
 from sdx_domains.ship.perceive import NotEnoughData
@@ -25,9 +25,9 @@ Row = dict[str, Any]
 
 
 @contextmanager
-def decider(model: str, language: str) -> Iterator[Decider]:
-    """Who decides: the planner for "none", else an agent whose engine ends with the block."""
-    domain = load_domain("ship")
+def decider(model: str, language: str, name: str = "ship") -> Iterator[Decider]:
+    """Who decides in the named domain: the planner for "none", else an agent whose engine ends with the block."""
+    domain = load_domain(name)
     if model == "none":
         yield planner_decider(domain)
         return
@@ -52,17 +52,22 @@ def through_scenario(name: str, seed: int, decide: Decider, guarded: bool, plot:
     plant = domain.plant_of(case, seed)
     episode = Episode(domain, plant, decide, guarded=guarded)
     for step in episode.run():
-        row: Row = {"t_s": round(step.t_s, 1), "kind": step.kind, "mode": step.mode}
-        if step.verdict is not None:
-            row |= {"verdict": step.verdict.kind, "reasons": list(step.verdict.reasons), "margins": dict(step.verdict.margins)}
-        if step.order is not None:
-            row |= {"order": step.order.label or dict(step.order.setpoints), "source": step.order.source}
-        if step.proposal is not None:
-            row |= {"option": step.proposal.option_id, "reason": step.proposal.reason, "latency_s": round(step.latency_s, 3)}
-        yield row
+        yield row_of(step)
     if plot is not None:
         domain.draw(plant, plot, case.name)
     yield {"t_s": plant.t_s, "kind": "score", **domain.score(case, plant).model_dump(mode="json"), "verdicts": dict(episode.verdicts)}
+
+
+def row_of(step: Step) -> Row:
+    """A decision or a new order as a row."""
+    row: Row = {"t_s": round(step.t_s, 1), "kind": step.kind, "mode": step.mode}
+    if step.verdict is not None:
+        row |= {"verdict": step.verdict.kind, "reasons": list(step.verdict.reasons), "margins": dict(step.verdict.margins)}
+    if step.order is not None:
+        row |= {"order": step.order.label or dict(step.order.setpoints), "source": step.order.source}
+    if step.proposal is not None:
+        row |= {"option": step.proposal.option_id, "reason": step.proposal.reason, "latency_s": round(step.latency_s, 3)}
+    return row
 
 
 def over_recording(path: Path, decide: Decider, language: Language, own: OwnReading | None = None) -> Iterator[Row]:

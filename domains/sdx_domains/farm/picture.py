@@ -90,10 +90,14 @@ class Crop(Closed):
 
 
 class Forecast(Closed):
-    """Hourly columns from `start_s` on, 72 h or what is known; see ForecastReading."""
+    """Hourly columns from `start_s` on, 72 h or what is known, as they were told; see ForecastReading."""
 
     start_s: float
     issued_s: float
+    temp_off_k: float = 0.0
+    """How much warmer than forecast it has been lately, and ..."""
+    solar_factor: float = 1.0
+    """... how much brighter: what looks ahead is set right by both."""
     solar_w_m2: tuple[float, ...]
     temp_c: tuple[float, ...]
     rh_pct: tuple[float, ...]
@@ -128,6 +132,8 @@ class FarmPicture(Picture):
     kind: Literal["greenhouse"] = "greenhouse"
     domain: str = NAME
     house: str = "house"
+    lat_deg: float | None = None
+    lon_deg: float | None = None
     utc: str
     hour: float = Field(ge=0, lt=24)
     """Local time of day."""
@@ -172,6 +178,10 @@ class Outcome(Closed):
     rh_out_share: float
     """Share of the time outside the bounds of humidity, 0..1."""
     temp_out_share: float
+    rh_more_d: float = 0.0
+    """Days of time outside the bounds of humidity beyond those under the rules' plan, over all hours or over the plan's own, whichever is
+    more: what is put off is not made good. Likewise of temperature."""
+    temp_more_d: float = 0.0
     co2_mean_ppm: float
     """In light."""
     air_temp_c: tuple[float, ...]
@@ -183,6 +193,7 @@ class Outcome(Closed):
 class FarmOption(Option):
     """One plan, rolled out. `setpoints` is Plan.setpoints()."""
 
+    kind: Literal["greenhouse"] = "greenhouse"
     strategy: str
     """Name of a row of strategies.yaml: "rules", "warm_day", "cool_night"."""
     valid_for_s: float

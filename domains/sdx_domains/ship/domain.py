@@ -48,6 +48,12 @@ class ShipDomain:
     def question(self, picture: ShipPicture, text: str, language: Language) -> list[dict[str, str]]:
         return prompting.question_messages(picture, text, language)
 
+    def answered(self, picture: ShipPicture, text: str, language_: Language) -> None:
+        return None
+
+    def bounds(self) -> dict[str, tuple[float, float]]:
+        return {}
+
     def told(self, picture: ShipPicture, text: str, language_: Language, whole: bool) -> str:
         return figures.fill(text, picture, language=language_) if whole else figures.fill_so_far(text, picture, language_)
 

@@ -46,8 +46,6 @@ def train_on(address: str, recipe: Recipe | AdaptRecipe, recipe_path: Path, work
     """
     checked_address(address)
     work = work.resolve()
-    if isinstance(recipe, Recipe) and recipe.start is not None:
-        raise ValueError(f"{recipe_path}: a recipe with start ({recipe.start}) trains on this machine only: leave --on out")
     if isinstance(recipe, AdaptRecipe):
         functions = [recipe.grpo.reward if recipe.grpo else None]
     else:

@@ -9,8 +9,9 @@ import typer
 
 from sdx_ui.commands import bench_estimator, bench_gateway, bench_rag, bench_serve, speed
 from sdx_ui.commands.choices import Ablation, Tongue
+from sdx_ui.commands.domain_commands import bench_command, with_domains
 
-app = typer.Typer(no_args_is_help=True, help="Measure: suites of scenarios, and the speed of each part.")
+app = typer.Typer(cls=with_domains(bench_command), no_args_is_help=True, help="Measure: suites of scenarios, and the speed of each part.")
 
 COLUMNS = ("case", "min_cpa_nm", "collision", "forbidden", "colreg_score", "extra_time_min", "reversals", "verdicts", "decision_s_p95")
 

@@ -16,6 +16,7 @@ class Ablation(StrEnum):
     none = "none"
     model = "model"
     guard = "guard"
+    agent = "agent"
 
 
 class Approval(StrEnum):

@@ -8,10 +8,13 @@ from typing import Annotated, Any
 import typer
 
 from sdx_ui.commands.choices import Tongue
+from sdx_ui.commands.domain_commands import run_command, with_domains
 
 INDENT = "\n" + " " * 19
 
-app = typer.Typer(no_args_is_help=True, help="One run: a scenario in closed loop, or a recording.")
+app = typer.Typer(
+    cls=with_domains(run_command), no_args_is_help=True, help="One run: a scenario in closed loop, a recording, or real equipment."
+)
 
 
 @app.command()

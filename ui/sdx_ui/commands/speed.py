@@ -71,6 +71,7 @@ def graph(
 
 
 def model(
+    domain: Annotated[str, typer.Option(help="whose situations: ship, farm, or another installed domain")] = "ship",
     count: Annotated[int, typer.Option(min=1, help="situations and questions")] = 1000,
     seed: Annotated[int, typer.Option(help="of the situations")] = UNSEEN_SEED,
     gguf: Annotated[
@@ -81,10 +82,12 @@ def model(
     """Quality of a model's proposals and answers on unseen situations, English and Korean apart.
 
     sdx bench model --count 1000
+
+    sdx bench model --domain farm --count 600
     """
     from sdx_ui.measure import model_quality
 
-    _print(model_quality(gguf, count, seed, out, lambda line: print(line, file=sys.stderr)))
+    _print(model_quality(domain, gguf, count, seed, out, lambda line: print(line, file=sys.stderr)))
 
 
 def engine(

@@ -10,6 +10,7 @@ import threading
 from collections.abc import Sequence
 from typing import Any
 
+from sdx_domains.contract import load_domain
 from sdx_ui.knowledge import Rules
 from sdx_ui.page.store import BridgeStore
 
@@ -23,15 +24,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--port", type=int, default=7860)
     parser.add_argument("--host", default="127.0.0.1", help="127.0.0.1: this machine only; the page has no password")
+    parser.add_argument("--domain", default="ship", help="of the picture, the orders and the namespace")
     parser.add_argument("--engine", default="", help="address of the model engine, with /v1; empty: no chat")
     arguments, ros = parser.parse_known_args(argv)
     import uvicorn
 
     from sdx_ui.page.link import BridgeLink
 
-    store = BridgeStore(parts=(*PARTS, "engine") if arguments.engine else PARTS)
+    store = BridgeStore(parts=(*PARTS, "engine") if arguments.engine else PARTS, domain=load_domain(arguments.domain))
     link = BridgeLink(store, ros)
-    rules = Rules("ship", log.warning)
+    rules = Rules(arguments.domain, log.warning)
     app = make_app(store, link.send, arguments.engine, rules=rules)
     server = uvicorn.Server(uvicorn.Config(app, host=arguments.host, port=arguments.port, log_level="warning"))
     wire = threading.Thread(target=link.spin, name="wire", daemon=True)
@@ -60,9 +62,10 @@ def make_app(store: BridgeStore, send: Any, engine: str = "", client: Any = None
         client = OpenAIChat(engine)
     app = create_api(store, send)
     app.mount("/bridge", StaticFiles(directory=str(blocks.STATIC)), name="bridge")
-    page = blocks.bridge(lambda question: chat.answer(store, client, question, rules))
+    layout = blocks.layout_of(store.domain)
+    page = blocks.blocks_of(layout, lambda question: chat.answer(store, client, question, rules))
     # footer_links empty: no way to an outside page from a bridge.
-    return gr.mount_gradio_app(app, page, path="/", head=blocks.HEAD, theme=blocks.theme(), footer_links=[], ssr_mode=False, js=DARK)
+    return gr.mount_gradio_app(app, page, path="/", head=layout.head, theme=blocks.theme(), footer_links=[], ssr_mode=False, js=DARK)
 
 
 DARK = "() => document.body.classList.add('dark')"

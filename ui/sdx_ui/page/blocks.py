@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from importlib.resources import files
 
 # Before gradio is imported: no telemetry, no look-up of newer versions, nothing fetched from outside.
@@ -11,9 +12,39 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 import gradio as gr
 
 STATIC = files("sdx_ui.page") / "static"
-HEAD = '<link rel="stylesheet" href="bridge/bridge.css"><script type="module" src="bridge/bridge.js"></script>'
 GROUND, PANEL, EDGE = "#081018", "#101b24", "#22333f"  # as in bridge.css
-EXAMPLES = ("What is the most dangerous target?", "Why this manoeuvre?", "가장 위험한 타선은?")
+
+
+@dataclass(frozen=True)
+class Layout:
+    """What a page is made of: fragments of static/ in the left and right column, with their script and styles."""
+
+    title: str
+    script: str
+    styles: tuple[str, ...]
+    left: tuple[str, ...]
+    right: str
+    examples: tuple[str, ...]
+
+    @property
+    def head(self) -> str:
+        styles = "".join(f'<link rel="stylesheet" href="bridge/{name}.css">' for name in self.styles)
+        return f'{styles}<script type="module" src="bridge/{self.script}.js"></script>'
+
+
+BRIDGE = Layout(
+    "SDx bridge", "bridge", ("bridge",), ("plan", "audit"), "decision",
+    ("What is the most dangerous target?", "Why this manoeuvre?", "가장 위험한 타선은?"),
+)  # fmt: skip
+HOUSE = Layout(
+    "SDx house", "house", ("bridge", "house"), ("house", "audit"), "house_decision",
+    ("Why are the vents shut?", "What if it rains tonight?", "오늘 밤 5도 더 추워지면?"),
+)  # fmt: skip
+
+
+def layout_of(domain: object) -> Layout:
+    """The house's for a domain that steers devices, else the ship's bridge."""
+    return HOUSE if hasattr(domain, "controller") else BRIDGE
 
 
 def fragment(name: str) -> str:
@@ -43,20 +74,20 @@ def piece(name: str, elem_id: str | None = None) -> gr.HTML:
     return gr.HTML(fragment(name), elem_id=elem_id, apply_default_css=False)
 
 
-def bridge(answer: Callable[[str], Iterator[str]]) -> gr.Blocks:
+def blocks_of(layout: Layout, answer: Callable[[str], Iterator[str]]) -> gr.Blocks:
     """The page. `answer` yields the growing answer to a question."""
 
     def reply(message: str, history: list[object]) -> Iterator[str]:
         yield from answer(message)
 
-    with gr.Blocks(title="SDx bridge", analytics_enabled=False, fill_width=True) as blocks:
+    with gr.Blocks(title=layout.title, analytics_enabled=False, fill_width=True) as blocks:
         piece("top", "top")
         with gr.Row(equal_height=False, elem_id="columns"):
             with gr.Column(scale=6, min_width=320):
-                piece("plan")
-                piece("audit", "record")
+                for name in layout.left:
+                    piece(name, "record" if name == "audit" else None)
             with gr.Column(scale=5, min_width=320):
-                piece("decision")
+                piece(layout.right)
                 with gr.Column(elem_id="chat"):
                     gr.ChatInterface(
                         reply,
@@ -64,7 +95,7 @@ def bridge(answer: Callable[[str], Iterator[str]]) -> gr.Blocks:
                         textbox=gr.Textbox(
                             placeholder="Ask about the situation · 상황에 대해 묻기", max_length=500, show_label=False, elem_id="question"
                         ),
-                        examples=[[text] for text in EXAMPLES],
+                        examples=[[text] for text in layout.examples],
                         analytics_enabled=False,
                         autofocus=False,
                         api_name="ask",

@@ -78,7 +78,7 @@ def _of_model(store: BridgeStore, client: Talks | None, question: str) -> Iterat
         yield SORRY[language]["nothing"]
         return
     if client is None:
-        yield SORRY[language]["no_model"]
+        yield store.domain.answered(picture, question, language) or SORRY[language]["no_model"]
         return
     text = shown = ""
     try:

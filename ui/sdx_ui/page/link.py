@@ -16,19 +16,21 @@ from sdx_ui.api import OperatorCommand
 from sdx_ui.page.store import BridgeStore
 
 WHO = "bridge page"
-OVERRIDE_S = 600.0
-"""A takeover ends by itself after so long of the ship's time, or when released."""
-PARTS = {"ship_plant": "plant", "ship_guard": "guard", "ship_agent": "agent"}
+OVERRIDE_PACES = 10
+"""A takeover ends by itself after so many of the domain's times between decisions, or when released; at most after a day."""
+PARTS = ("plant", "guard", "agent")
 
 
 class BridgeLink:
     """Owns the transport. spin() runs in a thread of its own; send() may be called from any other."""
 
-    def __init__(self, store: BridgeStore, argv: Sequence[str] = (), transport: str = "auto", name: str = "ship_page") -> None:
-        arguments, unknown = parse(list(argv), name, topics.NAMESPACE)
+    def __init__(self, store: BridgeStore, argv: Sequence[str] = (), transport: str = "auto") -> None:
+        name = store.domain.name
+        arguments, unknown = parse(list(argv), f"{name}_page", f"/{name}")
         if unknown:
             raise ValueError(f"unknown arguments: {' '.join(unknown)}")
         self.store = store
+        self._parts = {f"{name}_{part}": part for part in PARTS}
         self._transport = open_transport(transport, arguments)
         self._operator = self._publisher(topics.OPERATOR)
         self._stop = self._publisher(topics.ESTOP_REQUEST)
@@ -46,7 +48,7 @@ class BridgeLink:
         """Put a command on the wire."""
         if command.kind == "stop":
             self._stop.publish(new(topics.ESTOP_REQUEST.type_name, data=True))
-        self._operator.publish(events.operator_event(action_of(command), self._transport.now_s()))
+        self._operator.publish(events.operator_event(self._action(command), self._transport.now_s()))
 
     def _publisher(self, topic: topics.Topic) -> Any:
         return self._transport.publisher(topic.name, topic.type_name, topic.qos)
@@ -60,6 +62,7 @@ class BridgeLink:
             (topics.MODE, lambda message: self.store.put_mode(message.data)),
             (topics.ESTOP, lambda message: self.store.put_estop(bool(message.data))),
             (topics.HEARTBEAT, self._heartbeat),
+            (topics.ALARM, self._alarm),
         ]
 
     def _safely(self, take: Callable[[Any], None]) -> MessageCallback:
@@ -82,7 +85,13 @@ class BridgeLink:
     def _proposal(self, message: Any) -> None:
         proposed = events.read_event(events.Proposed, message)
         documents = [passage.model_dump(mode="json") for passage in proposed.documents]
-        about = {"model": proposed.model, "latency_s": proposed.latency_s, "note": proposed.note, "documents": documents}
+        about = {
+            "model": proposed.model,
+            "latency_s": proposed.latency_s,
+            "note": proposed.note,
+            "documents": documents,
+            "decided_t_s": proposed.picture_t_s,
+        }
         self.store.put_decision(proposed.proposal.model_dump(mode="json"), list(proposed.options), about)
 
     def _verdict(self, message: Any) -> None:
@@ -101,13 +110,19 @@ class BridgeLink:
         shown = {"id": order.id, "label": order.label, "setpoints": dict(order.setpoints), "expires_s": pending.expires_s}
         self.store.put_pending(shown)
 
+    def _alarm(self, message: Any) -> None:
+        self.store.record("alarm", f"{message.severity}: {message.detail}" if message.active else f"over: {message.detail}")
+
     def _heartbeat(self, message: Any) -> None:
-        part = PARTS.get(message.node.rpartition("/")[2])
+        part = self._parts.get(message.node.rpartition("/")[2])
         if part:
             self.store.heard(part)
 
+    def _action(self, command: OperatorCommand) -> events.Action:
+        return action_of(command, min(86_400.0, OVERRIDE_PACES * self.store.domain.pace.decide_every_s))
 
-def action_of(command: OperatorCommand) -> events.Action:
+
+def action_of(command: OperatorCommand, override_s: float) -> events.Action:
     """The page's command as an action of the wire."""
     match command.kind:
         case "stop":
@@ -117,8 +132,9 @@ def action_of(command: OperatorCommand) -> events.Action:
         case "release":
             return events.Release(by=WHO)
         case "takeover":
-            assert command.heading_deg is not None and command.speed_kn is not None  # OperatorCommand holds them together
-            return events.Override(by=WHO, heading_deg=command.heading_deg, speed_kn=command.speed_kn, valid_for_s=OVERRIDE_S)
+            return events.Override(by=WHO, setpoints=command.setpoints or {}, valid_for_s=override_s)
+        case "manual":
+            return events.Manual(by=WHO, device=command.device or "", position_pct=command.position_pct)
         case "approve":
             return events.Approve(by=WHO, order_id=command.order_id or "")
         case "reject":

@@ -8,18 +8,15 @@ import json
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from pydantic import ValidationError
 
-from sdx_domains.contract import Language
-from sdx_domains.ship.domain import ShipDomain
-from sdx_domains.ship.picture import ShipOption, ShipPicture
+from sdx_domains.contract import Language, load_domain
+from sdx_ui.page.trails import trail_of
 
-TRAIL_EVERY_S = 15.0
-TRAIL_POINTS = 80
 AUDIT_LINES = 60
 ALIVE_S = 3.0
 """A part that was not heard for so long counts as silent; as the guard's watchdog."""
@@ -42,21 +39,22 @@ class BridgeStore:
 
     parts: tuple[str, ...] = ("plant", "guard", "agent", "engine")
     now: Callable[[], float] = time.monotonic
-    domain: ShipDomain = field(default_factory=ShipDomain)
+    domain: Any = field(default_factory=lambda: load_domain("ship"))
+    """contract.Domain, whichever is shown."""
 
     def __post_init__(self) -> None:
         self._lock = threading.RLock()
         self._heard: dict[str, float] = {}
-        self._trails: dict[str, deque[tuple[float, float]]] = {}
-        self._trail_t_s = float("-inf")
+        self._trail = trail_of(self.domain)
+        self._bounds = dict(self.domain.bounds())
         self._audit: deque[Payload] = deque(maxlen=AUDIT_LINES)
         self._picture_heard = float("-inf")
         self._commands: dict[str, Command] = {}
         self._acks: deque[str] = deque(maxlen=20)
         self._numbers = itertools.count(1)
         self._words: tuple[str, Payload] = ("", {})
-        self.picture: ShipPicture | None = None
-        self.options: tuple[ShipOption, ...] = ()
+        self.picture: Any = None
+        self.options: Sequence[Any] = ()
         self.proposal: Payload | None = None
         self.verdict: Payload | None = None
         """Of the newest proposal."""
@@ -83,11 +81,10 @@ class BridgeStore:
             return self.record("fault", f"a picture was not readable: {error.error_count()} errors, first: {error.errors()[0]['msg']}")
         with self._lock:
             if self.picture is not None and picture.t_s < self.picture.t_s - 1.0:
-                self._trails.clear()
-                self._trail_t_s = float("-inf")
+                self._trail.clear()
             self.picture = picture
             self._picture_heard = self.now()
-            self._extend_trails(picture)
+            self._trail.extend(picture)
 
     def put_decision(self, proposal: Payload | None, options: list[Payload], about: Mapping[str, Any]) -> None:
         """What the agent proposed, among which options; `about`: model, latency_s, documents."""
@@ -148,17 +145,19 @@ class BridgeStore:
 
     # --- from the operator
 
-    def expect(self, kind: str, heading_deg: float | None = None) -> str:
+    def expect(self, kind: str, setpoints: Mapping[str, float] | None = None) -> str:
         """Remember a command that goes out now; the id shows up among the acks when its effect is seen.
 
         Args:
-            heading_deg: of a takeover: the order in force must have it.
+            setpoints: of a takeover: the order in force must have those that it carries under the same name.
         """
+        wish, order_before, picture_before = dict(setpoints or {}), self.order, self.picture
         pending_id = (self.pending or {}).get("id")
         effects: dict[str, Callable[[BridgeStore], bool]] = {
             "stop": lambda store: store.estop,
             "reset": lambda store: not store.estop,
-            "takeover": lambda store: store.mode == "override" and ordered_heading(store.order) == heading_deg,
+            "takeover": lambda store: store.mode == "override" and store.order != order_before and carries(store.order, wish),
+            "manual": lambda store: store.picture is not picture_before,
             "release": lambda store: store.mode not in ("override", ""),
             "approve": lambda store: (store.pending or {}).get("id") != pending_id,
             "reject": lambda store: (store.pending or {}).get("id") != pending_id,
@@ -199,7 +198,8 @@ class BridgeStore:
                 "standing": self.standing,
                 "order": self.order,
                 "approval": {"waiting": self.pending},
-                "trails": {name: list(points) for name, points in self._trails.items()},
+                "trails": self._trail.points(),
+                "bounds": self._bounds,
                 "acks": list(self._acks),
                 "audit": list(self._audit),
                 **self.decision,
@@ -230,16 +230,8 @@ class BridgeStore:
             self._words = (key, words)
         return self._words[1]
 
-    def _extend_trails(self, picture: ShipPicture) -> None:
-        if picture.t_s - self._trail_t_s < TRAIL_EVERY_S:
-            return
-        self._trail_t_s = picture.t_s
-        places = {"own": (picture.own.lat_deg, picture.own.lon_deg)} | {t.label: (t.lat_deg, t.lon_deg) for t in picture.targets}
-        for name, place in places.items():
-            self._trails.setdefault(name, deque(maxlen=TRAIL_POINTS)).append(place)
-        for name in set(self._trails) - set(places):
-            del self._trails[name]
 
-
-def ordered_heading(order: Payload | None) -> float | None:
-    return (order or {}).get("setpoints", {}).get("heading_deg")
+def carries(order: Payload | None, wish: Mapping[str, float]) -> bool:
+    """Whether the order holds what was wished, as far as it has set-points of those names."""
+    held = (order or {}).get("setpoints", {})
+    return order is not None and all(held.get(name, value) == value for name, value in wish.items())

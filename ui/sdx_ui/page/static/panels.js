@@ -9,7 +9,7 @@ const term = (word, language) => WORDS[language].terms[word] || String(word).rep
 // "cpa_nm" as "CPA NM": the quantity, then its unit.
 function quantity(name) {
   const [unit, ...rest] = name.split("_").reverse();
-  const units = { nm: "NM", min: "min", s: "s", deg: "°", kn: "kn", m: "m" };
+  const units = { nm: "NM", min: "min", s: "s", deg: "°", kn: "kn", m: "m", c: "°C", pct: "%", m2: "/m²" };
   const words = rest.reverse().join(" ").replace(/\b(cpa|tcpa|bcr)\b/g, (word) => word.toUpperCase());
   return `${words} ${units[unit] || unit}`;
 }
@@ -22,14 +22,14 @@ export function element(tag, text = "", className = "") {
 }
 
 // Replaces the children only when their text changed, so that a selection or a scroll position survives.
-function fill(parent, children) {
+export function fill(parent, children) {
   const key = children.map((child) => child.outerHTML).join("");
   if (parent.dataset.key === key) return;
   parent.dataset.key = key;
   parent.replaceChildren(...children);
 }
 
-function write(id, text) {
+export function write(id, text) {
   const place = byId(id);
   if (place.textContent !== text) place.textContent = text;
 }
@@ -49,7 +49,8 @@ export function showTop(state, language) {
   byId("mode").dataset.mode = mode;
   write("mode", words.modes[mode] || mode);
   byId("mode").title = state.mode_reason || "";
-  write("clock", state.picture ? clock(state.picture.t_s) : "");
+  if (state.picture) write("domain", words[state.picture.domain] || state.picture.domain);
+  write("clock", state.picture ? moment(state.picture) : "");
   const lamps = Object.entries(state.parts || {}).map(([name, part]) => {
     const lamp = element("span", name, "sdx-lamp");
     lamp.dataset.ok = part.ok;
@@ -65,6 +66,12 @@ export function showTop(state, language) {
 export function banner(text) {
   byId("banner").hidden = !text;
   write("banner", text);
+}
+
+// A house counts days and shows local time, a voyage hours.
+function moment(picture) {
+  if (picture.hour === undefined) return clock(picture.t_s);
+  return `${Math.floor(picture.t_s / 86400) + 1}d ${clock(picture.hour * 3600).slice(0, 5)}`;
 }
 
 function clock(seconds) {
@@ -142,12 +149,11 @@ function showOrder(state, words) {
   const order = state.order;
   write("why", state.mode_reason || "");
   if (!order) return write("order", "");
-  const setpoints = Object.entries(order.setpoints).map(([name, value]) => {
-    const [quantity, unit] = [name.replace(/_(deg|kn)$/, ""), name.endsWith("_deg") ? "°" : " kn"];
-    return `${quantity} ${name.endsWith("_deg") ? three(value) : Number(value).toFixed(1)}${unit}`;
-  });
+  const { heading_deg: heading, speed_kn: speed } = order.setpoints;
+  const told = heading === undefined ? order.label : `heading ${three(heading)}°, speed ${Number(speed).toFixed(1)} kn`;
   const left = state.picture ? Math.max(0, order.issued_s + order.valid_for_s - state.picture.t_s) : 0;
-  write("order", `${words.order}: ${setpoints.join(", ")} (${order.source}), ${words.remaining} ${left.toFixed(0)} s`);
+  const time = left < 7200 ? `${left.toFixed(0)} s` : `${(left / 3600).toFixed(1)} h`;
+  write("order", `${words.order}: ${told} (${order.source}), ${words.remaining} ${time}`);
 }
 
 export function showControls(state) {
