@@ -14,11 +14,11 @@ from typing import Any
 
 from pydantic import Field
 
-from sdx_domains.contract import load_domain
+from sdx_domains.contract import Reading, load_domain
 from sdx_domains.equipment import Equipment
 from sdx_ros_nodes.api import Transport
+from sdx_ros_nodes.buses import open_bus, with_surroundings
 from sdx_ros_nodes.equipment_wire import EquipmentWire
-from sdx_ros_nodes.facts import WithFacts, facts
 from sdx_ros_nodes.guarding import GuardParameters, guarded
 from sdx_ros_nodes.shell import Shell, run_node
 from sdx_ros_nodes.topic_equipment import TopicEquipment
@@ -28,11 +28,13 @@ class EquipmentGuardParameters(GuardParameters):
     """Parameters of the node."""
 
     equipment: str = "topics"
-    """topics: devices behind ROS 2 topics (the plant node, drivers); else an address of a bus, modbus://host:port."""
+    """topics: devices behind ROS 2 topics (the plant node, drivers); else the address of a bus, see buses.py."""
     site: str = ""
     """YAML file that says which device is where on the bus; empty: the bus tells it."""
     facts: str = ""
     """YAML file of what no device tells, see facts.py: place, crop, prices; empty: the devices tell all."""
+    forecast: str = ""
+    """Address of a weather service, see forecast_service.py; empty: none."""
     tick_hz: float = Field(1.0, ge=0.1, le=50.0)
     """How often devices are read and told, per second of this machine."""
     decision_limit_s: float = Field(120.0, gt=0.0)
@@ -46,22 +48,22 @@ def build(transport: Transport, parameters: EquipmentGuardParameters) -> Callabl
     if not hasattr(domain, "controller"):
         raise ValueError(f"domain {parameters.domain!r} steers no devices (it has no controller); use its own guard node")
     kinds = domain.reading_types()
-    told = facts(Path(parameters.facts), kinds) if parameters.facts else []
+
+    bus = _bus(parameters, kinds) if parameters.equipment != "topics" else None
 
     def wire(shell: Shell) -> EquipmentWire:
-        if parameters.equipment == "topics":
+        if bus is None:
             return EquipmentWire(shell, TopicEquipment(shell, kinds), domain.controller)
-        return EquipmentWire(shell, WithFacts(_bus(parameters), told), domain.controller)
+        return EquipmentWire(shell, bus, domain.controller)
 
     return guarded(transport, parameters, domain, wire)
 
 
-def _bus(parameters: EquipmentGuardParameters) -> Equipment:
-    """The bus, with its memory of command ids beside the audit log."""
-    from sdx_ros_nodes.equipment.link import open_equipment  # pymodbus is needed for a bus only
-
+def _bus(parameters: EquipmentGuardParameters, kinds: Sequence[type[Reading]]) -> Equipment:
+    """The bus, with its memory of command ids beside the audit log, and what surrounds it."""
     parameters.audit.mkdir(parents=True, exist_ok=True)
-    return open_equipment(parameters.equipment, Path(parameters.site) if parameters.site else None, parameters.audit)
+    bus = open_bus(parameters.equipment, Path(parameters.site) if parameters.site else None, parameters.audit)
+    return with_surroundings(bus, kinds, Path(parameters.facts) if parameters.facts else None, parameters.forecast)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -40,6 +40,8 @@ class Asked:
     plot: Path | None = None
     site: Path | None = None
     facts: Path | None = None
+    forecast: str = ""
+    """Address of a weather service, of a bus."""
 
     @property
     def on_bus(self) -> bool:
@@ -60,7 +62,7 @@ def scenario_of(asked: Asked) -> str:
     kinds = domain.plants()
     kind = asked.plant or next(iter(kinds))
     if kind not in kinds:
-        raise KeyError(f"no plant {kind!r}; there are {', '.join(kinds)}, or the address of a bus, modbus://host:port")
+        raise KeyError(f"no plant {kind!r}; there are {', '.join(kinds)}, or the address of a bus, modbus://host:port or mqtt://host:1883")
     name = asked.scenario or kinds[kind][0]
     domain.case(name, asked.seed)
     return name
@@ -104,11 +106,10 @@ def _on_bus(asked: Asked, decide: Decider) -> Iterator[Row]:
 
 
 def _opened(asked: Asked, domain: Any, clock: "Clock") -> "BusInTime":
-    from sdx_ros_nodes.equipment.link import open_equipment
-    from sdx_ros_nodes.facts import WithFacts, facts
+    from sdx_ros_nodes.buses import open_bus, with_surroundings
 
-    told = facts(asked.facts, domain.reading_types()) if asked.facts else []
-    return BusInTime(WithFacts(open_equipment(asked.plant, asked.site, clock=clock.now_s), told), clock)
+    bus = with_surroundings(open_bus(asked.plant, asked.site, clock=clock.now_s), domain.reading_types(), asked.facts, asked.forecast)
+    return BusInTime(bus, clock)
 
 
 def looking(pace: Pace, every_s: float) -> Pace:

@@ -18,7 +18,7 @@ Kind = Literal["greenhouse", "field"]
 MODULES: dict[Kind, str] = {"greenhouse": "branch", "field": "field.branch"}
 """Each has a function `branch()` that gives an object with the methods below and `pace`; and `kind` of a case is the branch's."""
 
-PLANTS = {"greenhouse": ("greenhouse",), "field": ("field-champion-1991",)}
+PLANTS = {"greenhouse": ("greenhouse",), "field": ("field-champion-1986",)}
 """Kinds of simulated plant -> the scenario that runs when none is named; an unknown name tells all there are."""
 
 

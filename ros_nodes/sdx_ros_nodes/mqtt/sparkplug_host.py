@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from sdx_domains.contract import Reading
 from sdx_domains.equipment import ActuatorCommand, ActuatorReading, CommandResult, ControlRight, Device, SensorReading
@@ -18,10 +18,13 @@ class SparkplugEquipment:
     """equipment.Equipment over a broker: metrics sensor/NAME with property "quantity", actuator/NAME/position_pct, /status, /right.
 
     Historical metrics carry their own time; they come as readings of the past.
+
+    Args:
+        clock: plant time, stamped on what is news; None: the edge node's own stamps are taken.
     """
 
-    def __init__(self, url: str, group: str, edge: str, host: str = "sdx") -> None:
-        self._group, self._edge, self._host = group, edge, host
+    def __init__(self, url: str, group: str, edge: str, host: str = "sdx", clock: Callable[[], float] | None = None) -> None:
+        self._group, self._edge, self._host, self._clock = group, edge, host, clock
         state = f"{NAMESPACE}/STATE/{host}"
         self._connection = Connection(url, [topic(group, "+", edge), topic(group, "+", edge, "+")], will=(state, self._state(False), True))
         self._announced = 0
@@ -106,7 +109,7 @@ class SparkplugEquipment:
 
     def _reading(self, metric: Metric, payload: Payload) -> Iterator[Reading]:
         name = metric.name or self._alias.get(metric.alias if metric.alias is not None else -1, "")
-        t_s = (metric.timestamp_ms or payload.timestamp_ms) / 1000.0
+        t_s = (metric.timestamp_ms or payload.timestamp_ms) / 1000.0 if self._clock is None or metric.historical else self._clock()
         kind, _, rest = name.partition("/")
         number = float(metric.value) if isinstance(metric.value, int | float) else None
         if kind == "sensor":

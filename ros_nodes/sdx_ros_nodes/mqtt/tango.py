@@ -7,7 +7,7 @@ Its documents show the state of one module; where a gateway bundles several, the
 import json
 import math
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -74,10 +74,14 @@ def read_site(path: Path) -> TangoSite:
 
 
 class TangoEquipment:
-    """equipment.Equipment over a broker. Times of readings are the gateway's."""
+    """equipment.Equipment over a broker.
 
-    def __init__(self, url: str, site: TangoSite) -> None:
-        self._site = site
+    Args:
+        clock: plant time, stamped on what arrives; None: the gateway's own stamps are taken.
+    """
+
+    def __init__(self, url: str, site: TangoSite, clock: Callable[[], float] | None = None) -> None:
+        self._site, self._clock = site, clock
         self._connection = Connection(url, [site.topic("_data"), site.topic("_upstream")])
         self._seq = int(time.time()) % 1_000_000_000
         self._results: dict[str, CommandResult] = {}
@@ -168,7 +172,8 @@ class TangoEquipment:
         if data is None or not message.topic.endswith(f"/_data/{self._site.gateway}"):
             return
         for node, address, module in _modules(data, self._site.gateway):
-            t_s = _number(module.get("ts", data.get("ts")), 0.0) / (1000.0 if self._site.ts_unit == "ms" else 1.0)
+            stamp_s = _number(module.get("ts", data.get("ts")), 0.0) / (1000.0 if self._site.ts_unit == "ms" else 1.0)
+            t_s = stamp_s if self._clock is None else self._clock()
             for name, motor in self._site.motors.items():
                 if (motor.node, motor.address) == (node, address) and (reading := self._of_motor(name, motor, module, t_s)):
                     yield reading

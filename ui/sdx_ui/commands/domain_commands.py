@@ -45,7 +45,9 @@ def run_command(domain: str) -> Callable[..., None]:
     """The function behind `sdx run DOMAIN`."""
 
     def run(
-        plant: Annotated[str, typer.Option(help="kind of simulated plant, or a bus: modbus://host:port; empty: the first kind")] = "",
+        plant: Annotated[
+            str, typer.Option(help="kind of simulated plant, or a bus: modbus://host:port, mqtt://...; empty: the first kind")
+        ] = "",
         scenario: Annotated[str, typer.Option(help="name of a scenario; empty: the first of the plant")] = "",
         days: Annotated[float | None, typer.Option(min=0.001, help="end after so many days of the plant's time")] = None,
         speed: Annotated[float, typer.Option(min=0.0, help="plant seconds per second; 0: as fast as it goes (a bus: 1)")] = 0.0,
@@ -56,13 +58,14 @@ def run_command(domain: str) -> Callable[..., None]:
         plot: Annotated[Path | None, typer.Option(help="draw what a scenario did to this .png, .svg or .pdf")] = None,
         site: Annotated[Path | None, typer.Option(exists=True, dir_okay=False, help="file: which device is where on the bus")] = None,
         facts: Annotated[Path | None, typer.Option(exists=True, dir_okay=False, help="file of what no device on the bus tells")] = None,
+        forecast: Annotated[str, typer.Option(help="address of a weather service, for a bus")] = "",
         as_json: Annotated[bool, typer.Option("--json", help="one JSON object per line on standard output")] = False,
     ) -> None:
         from sdx_ui import domain_run, voyage
 
         if no_guard and "://" in plant:
             raise typer.BadParameter("real equipment is never run without the guard", param_hint="--no-guard")
-        asked = domain_run.Asked(domain, plant, scenario, seed, days, speed, not no_guard, language.value, plot, site, facts)
+        asked = domain_run.Asked(domain, plant, scenario, seed, days, speed, not no_guard, language.value, plot, site, facts, forecast)
         domain_run.scenario_of(asked)
         with voyage.decider(model, language.value, domain) as decide:
             rows = domain_run.run(asked, decide)

@@ -152,7 +152,7 @@ class FieldBranch:
         raise ValueError(f"scenario {scenario!r} is a field; it has no house with devices, run it as a plant")
 
     def controlled(self, equipment: Any, now_s: float) -> NoReturn:
-        raise ValueError("a field is not steered over equipment; run it as a plant, for example field-champion-1991")
+        raise ValueError("a field is not steered over equipment; run it as a plant, for example field-champion-1986")
 
     # what a benchmark needs
 

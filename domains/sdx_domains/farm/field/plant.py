@@ -3,6 +3,7 @@
 AquaCrop (Apache-2.0) is loaded when the first field is made. Its daily mode is used: irrigation method 5, one step at a time.
 """
 
+import sys
 import warnings
 from collections.abc import Sequence
 from datetime import date, timedelta
@@ -76,11 +77,14 @@ def _model(case: FieldCase, first: date, weather: NDArray[np.float64], **irrigat
         for kind in (DeprecationWarning, FutureWarning):  # of pandas and numpy inside aquacrop
             warnings.simplefilter("ignore", kind)
         # not from the package itself: that gives nothing when "-m" is among the arguments of the program
+        path = list(sys.path)
         from aquacrop.core import AquaCropModel
         from aquacrop.entities.crop import Crop
         from aquacrop.entities.inititalWaterContent import InitialWaterContent
         from aquacrop.entities.irrigationManagement import IrrigationManagement
         from aquacrop.entities.soil import Soil
+
+        sys.path[:] = path  # it adds "." and "..", where anything may lie
 
         weather = np.vstack([weather, weather[-1:]])  # it wants the day after the last one too
         days = pd.date_range(first.isoformat(), periods=len(weather), name="Date")

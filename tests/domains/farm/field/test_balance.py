@@ -69,7 +69,6 @@ def test_a_drought_at_flowering_costs_more_than_one_while_ripening() -> None:
 @pytest.mark.parametrize("year", [1984, 1986])
 @pytest.mark.parametrize("every", [8, 12])
 def test_yield_and_evapotranspiration_follow_aquacrop(year: int, every: int) -> None:
-    pytest.importorskip("aquacrop")
     field = AquaCropField(case(f"field-champion-{year}"))
     amounts = np.where(np.arange(field.days) % every == 0, 25.0, 0.0)
     for amount in amounts:
@@ -81,6 +80,5 @@ def test_yield_and_evapotranspiration_follow_aquacrop(year: int, every: int) -> 
 
 
 def test_the_season_that_the_reference_table_gives() -> None:
-    pytest.importorskip("aquacrop")
     tonnes, water = run_ruled(case("field-champion-1982"), irrigation_method=1, SMT=[50] * 4)
     assert (round(tonnes, 2), water) == (12.67, 175.0)

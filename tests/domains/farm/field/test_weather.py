@@ -19,7 +19,6 @@ def written(folder: Path, text: str, name: str = "mine.csv") -> Path:
 
 
 def test_the_wheel_brings_champion() -> None:
-    pytest.importorskip("aquacrop")
     found = climate("champion")
     assert found.start == date(1982, 1, 1)
     assert found.rows(date(1991, 5, 1), 132).shape == (132, 4)
@@ -29,7 +28,6 @@ def test_the_wheel_brings_champion() -> None:
 
 
 def test_every_climate_of_the_wheel_can_be_read() -> None:
-    pytest.importorskip("aquacrop")
     for name in ("tunis", "brussels", "hyderabad", "cordoba", "suffolk"):
         assert np.isfinite(climate(name).table).all()
 
