@@ -1,7 +1,7 @@
 """The same cases twice, with whoever decides and with nobody: is the agent better than the fallback alone? Start at run_paired()."""
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -67,18 +67,17 @@ def latency(run: SuiteRun, decisions: int = 5, ticks: int = 500) -> dict[str, An
     result: dict[str, Any] = {"case": str(getattr(case, "name", case)), "plan_ms": _spread(plans[1:])}
     make = getattr(domain, "controller", None)
     if make is not None:
-        controller, picture = make(), pictures[-1]
-        order = domain.fallback(picture, None).order
-        result["controller_tick_ms"] = _spread(_timed(lambda: controller.act(picture, order, picture.t_s), ticks + 1)[1:])
+        result["controller_tick_ms"] = _spread(_ticks(domain, make(), pictures[-1], ticks + 1)[1:])
     return result
 
 
-def _timed(call: Callable[[], Any], times: int) -> list[float]:
-    """Milliseconds of each call."""
-    taken: list[float] = []
-    for _ in range(times):
+def _ticks(domain: Any, controller: Any, picture: Any, times: int) -> list[float]:
+    """Milliseconds of each act, time going on as in a run."""
+    order, taken = domain.fallback(picture, None).order, []
+    for tick in range(times):
+        now = picture.model_copy(update={"t_s": picture.t_s + tick * domain.pace.step_s})
         began = time.perf_counter()
-        call()
+        controller.act(now, order, now.t_s)
         taken.append(1000.0 * (time.perf_counter() - began))
     return taken
 

@@ -27,8 +27,10 @@ from sdx_domains.farm.strategies import MIX, RULES, alike, book, changed, words
 
 Array = NDArray[np.float64]
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-RH_BOUNDS = (Bounds().rh_min_pct, Bounds().rh_max_pct)
-TEMP_BOUNDS = (Bounds().temp_min_c, Bounds().temp_max_c)
+SPARE_K = 0.4
+"""The twin's own error: a plan that keeps the temperature's bounds by less is taken to leave them."""
+BOUNDS = Bounds(temp_min_c=Bounds().temp_min_c + SPARE_K, temp_max_c=Bounds().temp_max_c - SPARE_K)
+RH_BOUNDS, TEMP_BOUNDS = (BOUNDS.rh_min_pct, BOUNDS.rh_max_pct), (BOUNDS.temp_min_c, BOUNDS.temp_max_c)
 SAME_EUR_M2 = 1e-5
 """Plans whose worth differs by less are taken for the same."""
 
@@ -62,7 +64,7 @@ def simulated(ahead: Ahead, schedules: Sequence[Array], step_s: float | None = N
     stand = {actuator.device: actuator.position_pct / 100.0 for actuator in picture.actuators}
     return roll_out(
         np.array(picture.twin), ahead.weather, ahead.prices, np.stack(schedules), _parameters(),
-        hour=picture.hour, positions=np.array([stand.get(name, 0.0) for name in ACTUATOR_NAMES]),
+        hour=picture.hour, bounds=BOUNDS, positions=np.array([stand.get(name, 0.0) for name in ACTUATOR_NAMES]),
         row=row, step_s=step_s or book().step_s,
     )  # fmt: skip
 
@@ -73,7 +75,7 @@ def shown_options(picture: FarmPicture) -> tuple[FarmOption, ...]:
         return ()
     ahead = ahead_of(picture)
     known = picture.forecast is not None and picture.prices is not None
-    found = _searched(ahead) if known else _rolled(ahead, [(RULES,)])
+    found = _searched(ahead) if known else _rolled(ahead, [(RULES,)], set())
     picked = _picked(found)
     return tuple(candidate.option(picture, LETTERS[i]) for i, candidate in enumerate(picked))
 
@@ -116,13 +118,11 @@ class _Candidate:
 
 def _searched(ahead: Ahead) -> list[_Candidate]:
     """Every single strategy, then ever better mixes: each round tries every strategy on top of the best so far. The rules come first."""
-    found = _rolled(ahead, [(name,) for name in book().strategies])
-    known = {candidate.strategies for candidate in found}
+    known: set[bytes] = set()
+    found = _rolled(ahead, [(name,) for name in book().strategies], known)
     best = min(found, key=_rank)
     for _ in range(book().rounds):
-        neighbours = [names for names in _neighbours(best.strategies) if names not in known]
-        known.update(neighbours)
-        found += _rolled(ahead, neighbours, found[0].outcome)
+        found += _rolled(ahead, _neighbours(best.strategies), known, found[0].outcome)
         better = min(found, key=_rank)
         if better.worth <= best.worth + SAME_EUR_M2:
             break
@@ -148,17 +148,26 @@ def _in_order(names: Sequence[str]) -> tuple[str, ...]:
     return tuple(sorted(names, key=order.index))
 
 
-def _rolled(ahead: Ahead, named: Sequence[tuple[str, ...]], rules: Outcome | None = None) -> list[_Candidate]:
-    """Roll out strategies and mixes; without `rules` the first one is the rules' plan."""
-    if not named:
+def _rolled(ahead: Ahead, named: Sequence[tuple[str, ...]], known: set[bytes], rules: Outcome | None = None) -> list[_Candidate]:
+    """Roll out strategies and mixes; without `rules` the first one is the rules' plan.
+
+    Many come to the same in these hours (a night's strategy by day): each schedule is rolled out once, under the first name, and kept
+    in `known`.
+    """
+    new: dict[tuple[str, ...], Array] = {}
+    for names in named:
+        schedule = _within(changed(ahead.rules, names, ahead.weather, ahead.prices))
+        if schedule.tobytes() not in known:
+            known.add(schedule.tobytes())
+            new[names] = schedule
+    if not new:
         return []
-    schedules = [_within(changed(ahead.rules, names, ahead.weather, ahead.prices)) for names in named]
-    rolled = simulated(ahead, schedules)
+    rolled = simulated(ahead, list(new.values()))
     found: list[_Candidate] = []
-    for k, names in enumerate(named):
+    for k, (names, schedule) in enumerate(new.items()):
         outcome = _outcome(rolled, k, rules)
         rules = rules or outcome
-        found.append(_Candidate(names, schedules[k], outcome, worth_eur_m2(outcome), _flags(rolled, k, None)))
+        found.append(_Candidate(names, schedule, outcome, worth_eur_m2(outcome), _flags(rolled, k, None)))
     return found
 
 

@@ -27,6 +27,8 @@ FUTURE_S = 60.0
 FAULT_SHOWN_S = 900.0
 """A fault stays in the pictures this long, so that slow readers see it too."""
 FAULTS_SHOWN = 40
+CLOSE_S = 90.0
+"""Looks that follow each other this closely see every shot of water begin and end."""
 
 
 NOW = np.zeros(1)
@@ -158,12 +160,16 @@ class GreenhousePerceiver:
             counters=self._estimate.counters() if self._estimate is not None else Counters(),
             twin=self._estimate.state() if self._estimate is not None else (),
         )
-        return picture if self._alarms is None else _with_alarms(picture, self._alarms)
+        return picture if self._alarms is None else _with_alarms(picture, self._alarms, now_s - before_s)
 
 
-def _with_alarms(picture: FarmPicture, watch: Watch) -> FarmPicture:
-    """What a person should know stands in the picture; what is critical is worth a new decision."""
-    watch.look(picture, picture.t_s)
+def _with_alarms(picture: FarmPicture, watch: Watch, since_s: float) -> FarmPicture:
+    """What a person should know stands in the picture; what is critical is worth a new decision.
+
+    A leak is flow behind a shut valve: between looks that are far apart a valve opens and shuts unseen, so there the flow tells nothing.
+    """
+    seen = {name: found for name, found in picture.measured.items() if name != "flow_l_min" or since_s <= CLOSE_S}
+    watch.look(picture.model_copy(update={"measured": seen}), picture.t_s)
     alarms = watch.alarms()
     grave = sorted({alarm.kind for alarm in alarms if alarm.severity == "critical"})
     return picture.model_copy(update={"alarms": alarms, "salience": f"{picture.salience}|{','.join(grave)}"})

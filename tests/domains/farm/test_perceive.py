@@ -156,6 +156,17 @@ def test_the_clock_may_be_set_back() -> None:
     assert picture.measured["air_temp_c"].age_s == 0.0
 
 
+def test_a_leak_is_an_alarm_where_the_valve_is_watched_closely() -> None:
+    def running(t_s: float) -> list[Reading]:
+        return [*house(t_s), sensed(t_s, "flow_l_min", 60.0)]
+
+    closely, from_afar = begun(), begun()
+    leak = [closely.take(running(60.0 * i), 60.0 * i) for i in range(1, 6)][-1]
+    assert [alarm.kind for alarm in leak.alarms if alarm.severity == "critical"] == ["leak"] and "leak" in leak.salience
+    shots = [from_afar.take(running(300.0 * i), 300.0 * i) for i in range(1, 6)][-1]
+    assert "leak" not in {alarm.kind for alarm in shots.alarms}
+
+
 def test_the_same_readings_give_the_same_picture() -> None:
     one, two = picture_of(6.0), picture_of(6.0)
     assert one == two and one.id == two.id
