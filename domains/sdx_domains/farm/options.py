@@ -27,7 +27,7 @@ from sdx_domains.farm.strategies import MIX, RULES, alike, book, changed, words
 
 Array = NDArray[np.float64]
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-SPARE_K = 0.4
+SPARE_K = 0.25
 """The twin's own error: a plan that keeps the temperature's bounds by less is taken to leave them."""
 BOUNDS = Bounds(temp_min_c=Bounds().temp_min_c + SPARE_K, temp_max_c=Bounds().temp_max_c - SPARE_K)
 RH_BOUNDS, TEMP_BOUNDS = (BOUNDS.rh_min_pct, BOUNDS.rh_max_pct), (BOUNDS.temp_min_c, BOUNDS.temp_max_c)
