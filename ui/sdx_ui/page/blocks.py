@@ -23,7 +23,7 @@ class Layout:
     script: str
     styles: tuple[str, ...]
     left: tuple[str, ...]
-    right: str
+    right: tuple[str, ...]
     examples: tuple[str, ...]
 
     @property
@@ -33,11 +33,11 @@ class Layout:
 
 
 BRIDGE = Layout(
-    "SDx bridge", "bridge", ("bridge",), ("plan", "audit"), "decision",
+    "SDx bridge", "bridge", ("bridge",), ("plan", "audit"), ("decision", "verdict", "control"),
     ("What is the most dangerous target?", "Why this manoeuvre?", "가장 위험한 타선은?"),
 )  # fmt: skip
 HOUSE = Layout(
-    "SDx house", "house", ("bridge", "house"), ("house", "audit"), "house_decision",
+    "SDx house", "house", ("bridge", "house"), ("house", "audit"), ("alarms", "decision", "plans", "verdict", "house_control"),
     ("Why are the vents shut?", "What if it rains tonight?", "오늘 밤 5도 더 추워지면?"),
 )  # fmt: skip
 
@@ -87,7 +87,8 @@ def blocks_of(layout: Layout, answer: Callable[[str], Iterator[str]]) -> gr.Bloc
                 for name in layout.left:
                     piece(name, "record" if name == "audit" else None)
             with gr.Column(scale=5, min_width=320):
-                piece(layout.right)
+                for name in layout.right:
+                    piece(name)
                 with gr.Column(elem_id="chat"):
                     gr.ChatInterface(
                         reply,
