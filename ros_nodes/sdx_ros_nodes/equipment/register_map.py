@@ -200,10 +200,6 @@ class Book(Closed):
     def operation_names(self) -> dict[int, str]:
         return {code: name for name, code in self.operations.items()}
 
-    @cached_property
-    def device_types(self) -> dict[int, str]:
-        return {code: type for type, code in self.device_codes.items()}
-
     def sensor_type(self, quantity: str) -> str | None:
         """Which sensor measures it; None: none of the standard."""
         return next((type for pattern, type in self.quantities.items() if fnmatch(quantity, pattern)), None)

@@ -1,11 +1,19 @@
-"""Any Equipment as a Sparkplug B edge node: births, data on change, commands, store and forward while the primary host is away."""
+"""Any Equipment as a Sparkplug B edge node: births, data on change, commands, store and forward while the primary host is away.
 
+python -m sdx_ros_nodes.mqtt.sparkplug_edge --broker mqtt://127.0.0.1:1883 --group farm --edge house1 --bus modbus://10.0.0.7:502
+"""
+
+import argparse
 import json
+import signal
+import sys
 import time
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from sdx_domains.equipment import ActuatorCommand, ActuatorReading, Equipment, SensorReading
+from sdx_ros_nodes.buses import KNOWN, open_bus
 from sdx_ros_nodes.mqtt.connection import Connection
 from sdx_ros_nodes.mqtt.sparkplug import BD_SEQ, NAMESPACE, REBIRTH, Metric, Payload, decode, encode, parts, topic
 
@@ -140,3 +148,45 @@ class SparkplugEdge:
             issued_s=self.t_s, expires_s=self.t_s + COMMAND_VALID_S, issuer="controller",
         )  # fmt: skip
         self._equipment.send(command)
+
+
+def next_birth(path: Path) -> int:
+    """Number of this start of the process, 0-255, kept in a file so that a host can tell an old death from a new birth."""
+    number = (int(path.read_text(encoding="ascii")) + 1) % 256 if path.exists() else 0
+    beside = path.with_name(path.name + ".part")
+    beside.write_text(str(number), encoding="ascii")
+    beside.replace(path)
+    return number
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--broker", required=True, help="mqtt://HOST:1883")
+    parser.add_argument("--group", required=True)
+    parser.add_argument("--edge", required=True)
+    parser.add_argument("--device", default="house")
+    parser.add_argument("--bus", required=True, help=KNOWN)
+    parser.add_argument("--site", type=Path, help="which device is where on the bus")
+    parser.add_argument("--host", default="", help="primary host: while it is away, data are stored")
+    parser.add_argument("--folder", type=Path, default=Path("sparkplug"), help="for what must outlive a restart")
+    given = parser.parse_args(argv)
+    stopped: list[int] = []
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stopped.append(1))
+    try:
+        given.folder.mkdir(parents=True, exist_ok=True)
+        bus = open_bus(given.bus, given.site, given.folder)
+        birth = next_birth(given.folder / "bdseq")
+        edge = SparkplugEdge(given.broker, given.group, given.edge, given.device, bus, given.host, birth)
+    except (ValueError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    while not stopped:
+        edge.turn()
+        time.sleep(0.5)
+    edge.close()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

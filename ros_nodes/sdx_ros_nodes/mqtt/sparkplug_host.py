@@ -45,6 +45,7 @@ class SparkplugEquipment:
         if self._connection.up and self._connection.births != self._announced:
             self._announced = self._connection.births
             self._connection.publish(f"{NAMESPACE}/STATE/{self._host}", self._state(True), retain=True)
+            self._ask_for_birth()  # it may have been born before anybody listened
         return [reading for message in self._connection.arrived() for reading in self._taken(message)]
 
     def send(self, command: ActuatorCommand) -> CommandResult:
@@ -103,9 +104,12 @@ class SparkplugEquipment:
             self._seq = payload.seq
             return True
         self._seq = None
+        self._ask_for_birth()
+        return False
+
+    def _ask_for_birth(self) -> None:
         ask = Payload((Metric(REBIRTH, True),), None, round(time.time() * 1000.0))
         self._connection.publish(topic(self._group, "NCMD", self._edge), encode(ask))
-        return False
 
     def _reading(self, metric: Metric, payload: Payload) -> Iterator[Reading]:
         name = metric.name or self._alias.get(metric.alias if metric.alias is not None else -1, "")

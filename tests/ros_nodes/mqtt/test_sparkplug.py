@@ -1,6 +1,9 @@
 """Sparkplug B over a real broker: births, data, commands, rebirth, store and forward, death."""
 
+import subprocess
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,7 +17,7 @@ pytest.importorskip("google.protobuf")
 
 from sdx_ros_nodes.mqtt.connection import Connection
 from sdx_ros_nodes.mqtt.sparkplug import Metric, Payload, decode, encode, parts, topic
-from sdx_ros_nodes.mqtt.sparkplug_edge import SparkplugEdge
+from sdx_ros_nodes.mqtt.sparkplug_edge import SparkplugEdge, next_birth
 from sdx_ros_nodes.mqtt.sparkplug_host import SparkplugEquipment
 
 names = st.text(min_size=1, max_size=30)
@@ -128,3 +131,32 @@ def test_the_death_of_the_edge_leaves_no_value_good(pair: Any, wait: Any) -> Non
     last = heard[-5:]
     assert [(r.value, r.quality) for r in last if isinstance(r, SensorReading)] == [(None, "bad")] * 2
     assert [r.status for r in last if isinstance(r, ActuatorReading)] == [103] * 3
+
+
+def test_births_are_numbered_over_restarts(tmp_path: Path) -> None:
+    path = tmp_path / "bdseq"
+    assert [next_birth(path) for _ in range(3)] == [0, 1, 2]
+    path.write_text("255")
+    assert next_birth(path) == 0
+
+
+def test_an_edge_process_serves_a_bus_and_dies_with_a_word(broker: Any, tmp_path: Path, wait: Any) -> None:
+    """Two real processes: a panel of relays behind Modbus, and the edge node in front of it."""
+    pytest.importorskip("pymodbus")
+    from sdx_ros_nodes.equipment import bench as bus
+
+    port = bus.free_port()
+    with bus.node_process(["--tcp", str(port)], tmp_path / "node"):
+        command = [sys.executable, "-m", "sdx_ros_nodes.mqtt.sparkplug_edge", "--broker", broker.url, "--group", "farm", "--edge", "house1"]
+        edge = subprocess.Popen([*command, "--bus", f"modbus://127.0.0.1:{port}", "--folder", str(tmp_path / "edge")])
+        host, heard = SparkplugEquipment(broker.url, "farm", "house1"), []
+        try:
+            wait(lambda: heard.extend(host.read()) or any(isinstance(r, ActuatorReading) for r in heard), 30.0)
+            edge.terminate()
+            assert edge.wait(10) == 0
+            wait(lambda: heard.extend(host.read()) or getattr(heard[-1], "status", 0) == 103)
+        finally:
+            edge.kill()
+            edge.wait()
+            host.close()
+    assert (tmp_path / "edge/bdseq").read_text() == "0"

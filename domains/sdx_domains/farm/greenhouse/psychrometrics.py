@@ -52,18 +52,6 @@ def dew_point_c(temp_c: float, rh: float) -> float:
 
 
 @njit(cache=True)
-def absolute_g_m3(temp_c: float, rh: float) -> float:
-    """Water vapour in the air, g/m3 (ideal gas)."""
-    return 1000.0 * WATER_KG_KMOL * vp_pa(temp_c, rh) / (GAS_J_KMOL_K * (temp_c + KELVIN))
-
-
-@njit(cache=True)
-def humidity_deficit_g_m3(temp_c: float, rh: float) -> float:
-    """Water that the air could still take up, g/m3; growers' "HD" or "VV"."""
-    return absolute_g_m3(temp_c, 100.0) - absolute_g_m3(temp_c, rh)
-
-
-@njit(cache=True)
 def co2_mg_m3(ppm: float, temp_c: float) -> float:
     """CO2 concentration, mg/m3, at sea level pressure (ideal gas)."""
     return ppm * CO2_KG_KMOL * PRESSURE_PA / (GAS_J_KMOL_K * (temp_c + KELVIN))

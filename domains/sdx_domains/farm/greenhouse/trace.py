@@ -69,8 +69,6 @@ POSITIONS = {
 }
 DAY_S = 86400.0
 LATITUDE_DEG = 52.3
-CLEAR_NIGHT = 0.6
-"""Cloud cover where a record has no daylight at all to tell it: the mean of the Netherlands."""
 
 
 @dataclass(frozen=True, eq=False)

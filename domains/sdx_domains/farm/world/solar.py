@@ -7,8 +7,6 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 STEFAN_BOLTZMANN = 5.670374e-8
-SOLAR_CONSTANT_W_M2 = 1361.0
-"""Kopp and Lean 2011."""
 
 
 def seconds_of_year(start: datetime, t_s: Array) -> Array:
