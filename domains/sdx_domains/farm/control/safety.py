@@ -161,7 +161,10 @@ def _climate(
 
 @njit(cache=True)
 def _against_each_other(measured: NDArray, dt_s: float, memory: NDArray, hard: HardLimits, positions: NDArray, edits: NDArray) -> None:
-    """Heating against open vents for no longer than its time: then heat stops, or where it is cool the vents shut to the limit."""
+    """Heating against open vents for no longer than its time: then heat stops, or where it is cool the vents shut to the limit.
+
+    Meanwhile neither grows, so that a temperature that swings about the border between the two cannot keep both open.
+    """
     held = memory[HELD:]
     open_held = 0.5 * (held[VENT_LEE] + held[VENT_WIND])
     both = held[HEATING] > 0.05 and open_held > hard.heat_vent_open
@@ -170,9 +173,14 @@ def _against_each_other(measured: NDArray, dt_s: float, memory: NDArray, hard: H
     if memory[HEAT_VENT_S] + dt_s > hard.heat_vent_s and (both or (positions[HEATING] > 0.05 and opening > hard.heat_vent_open)):
         if measured[AIR_TEMP_C] > hard.cold_c + 3.0:
             _at_most(positions, HEATING, 0.0, HEAT_VENT, edits)
+            if measured[AIR_TEMP_C] < hard.hot_c and not measured[AIR_CO2_PPM] >= hard.co2_worker_ppm:
+                _at_most(positions, VENT_LEE, held[VENT_LEE], HEAT_VENT, edits)
+                _at_most(positions, VENT_WIND, held[VENT_WIND], HEAT_VENT, edits)
         else:
             _at_most(positions, VENT_LEE, hard.heat_vent_open, HEAT_VENT, edits)
             _at_most(positions, VENT_WIND, 0.0, HEAT_VENT, edits)
+            if measured[AIR_TEMP_C] > hard.cold_c:
+                _at_most(positions, HEATING, held[HEATING], HEAT_VENT, edits)
 
 
 @njit(cache=True)

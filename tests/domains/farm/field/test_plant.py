@@ -1,5 +1,6 @@
 """The plant is AquaCrop day by day: the same as a whole run; orders, faults, drawing, scoring."""
 
+import sys
 from collections.abc import Callable
 from datetime import date, timedelta
 from pathlib import Path
@@ -125,3 +126,9 @@ def test_a_climate_of_ones_own_makes_a_season(tmp_path: Path, monkeypatch: pytes
     picture = FieldPerceiver().take(plant.readings(), 0.0)
     assert picture.climate == "jeonju" and picture.unfit == () and picture.past_years == (1990,)
     assert case("field-tunis-1995").past_years == tuple(range(1983, 1995))
+
+
+def test_aquacrop_leaves_the_import_path_as_it_was() -> None:
+    before = list(sys.path)
+    FieldPlant(case("field-champion-1986"), 0)
+    assert sys.path == before
