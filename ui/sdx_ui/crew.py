@@ -165,7 +165,8 @@ def parts(sailing: Sailing, options: UpOptions, folder: Path, engine_url: str) -
 
     def node(role: str, module: str) -> Part:
         parameters = [word for key, value in told[role].items() for word in ("-p", f"{key}:={value}")]
-        command = [sys.executable, "-m", f"sdx_ros_nodes.{module}", "--ros-args", *parameters]
+        clock = ["-r", f"/clock:=/{sailing.domain}/clock"] if sailing.many else []  # two plants, two times
+        command = [sys.executable, "-m", f"sdx_ros_nodes.{module}", "--ros-args", *clock, *parameters]
         return Part(sailing.part(role), command, healthy=lambda: pulse.beats(role), hang_s=HANG_S[sailing.domain == "ship"])
 
     page = [sys.executable, "-m", "sdx_ui.page.app", "--domain", sailing.domain, "--port", str(sailing.port)]
