@@ -140,7 +140,8 @@ def test_domains_get_a_page_each_and_what_was_told_for_them(tank: Path) -> None:
     assert [part.name for part in house] == [f"{NAME}-plant", f"{NAME}-guard", f"{NAME}-agent", f"{NAME}-page"]
     assert not {part.name for part in ship} & {part.name for part in house}
     guard = " ".join(house[1].command)
-    assert f"equipment_guard_node --ros-args -p domain:={NAME}" in guard and f"audit/{NAME}" in guard and "approval:=ask" in guard
+    assert f"equipment_guard_node --ros-args -r /clock:=/{NAME}/clock -p domain:={NAME}" in guard, "two plants, two times"
+    assert f"audit/{NAME}" in guard and "approval:=ask" in guard
     assert all("engine:=http://127.0.0.1:1/v1" in part[2].command for part in (ship, house))
     alone = sailings([NAME], [], [], 7000)[0]
     assert (alone.scenario, alone.speed, alone.part("guard")) == ("cold", 60.0, "guard")
