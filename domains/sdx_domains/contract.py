@@ -187,11 +187,8 @@ class Measuring:
     """none, embedded, a GGUF file, or an OpenAI-compatible address."""
     complete: Callable[[list[dict[str, str]], Mapping[str, Any]], str] | None = None
     """That model as a function of chat messages and the answer's JSON schema; None with model "none"."""
-    workers: int = 1
     folder: Path | None = None
     """Of the user's own cases, traces or records."""
-    kept: Path | None = None
-    """File that finished pieces are added to; the same measurement goes on from it."""
     say: Callable[[str], None] = lambda line: None
     """Takes lines of progress."""
 

@@ -90,7 +90,7 @@ class Device(Closed):
 
 
 class Equipment(Protocol):
-    """A bus with devices behind it. One thread calls it; a call returns within a second and raises nothing but OSError-free results."""
+    """A bus with devices behind it. One thread calls it; a call returns within a second, and raises nothing for a device that fails."""
 
     def devices(self) -> Sequence[Device]: ...
 

@@ -11,11 +11,12 @@ from pydantic import Field
 
 from sdx_domains.contract import Closed, Reading, load_domain
 from sdx_domains.equipment import SimulatedHouse
-from sdx_ros_nodes import conversions, events, topics
+from sdx_ros_nodes import conversions, topics
 from sdx_ros_nodes import equipment_conversions as equipment
 from sdx_ros_nodes.api import Transport
 from sdx_ros_nodes.messages import new
 from sdx_ros_nodes.shell import Shell, run_node
+from sdx_ros_nodes.stop_latch import StopLatch
 
 ON_THE_WIRE_S = 2.0
 """Of this machine: a command's life is lengthened by it, as the plant's time runs on while the command is on its way."""
@@ -66,15 +67,11 @@ class HousePlantNode:
         self._step_s = step_s
         self._run = 0
         self._owed_s = 0.0
-        self.stopped = False
-        self._reset_s = float("-inf")
+        self._stop = StopLatch(self.shell, self._make_safe, self._on_reset)
         self._begin(0)
         self._out = {topic: self.shell.publisher(topic) for topic in _OUT}
         self.shell.subscribe(topics.ACTUATOR_COMMAND, self._on_command)
         self.shell.subscribe(topics.HEARTBEAT, self._on_heartbeat)
-        self.shell.subscribe(topics.ESTOP, self._on_estop)
-        self.shell.subscribe(topics.ESTOP_REQUEST, self._on_request)
-        self.shell.subscribe(topics.OPERATOR, self._on_operator)
         transport.timer(1.0 / parameters.tick_hz, self._tick)
 
     def _begin(self, run: int) -> None:
@@ -87,6 +84,11 @@ class HousePlantNode:
         self._own_due_s = self.house.t_s + TOLD_AGAIN_S
         if self.stopped:
             self._make_safe()
+
+    @property
+    def stopped(self) -> bool:
+        """The stop is on."""
+        return self._stop.on
 
     def _tick(self) -> None:
         if self.house.done and self._parameters.on_end == "exit":
@@ -152,33 +154,8 @@ class HousePlantNode:
         for command in self._safety.stopped(None, self.house.t_s):
             self.house.send(command)
 
-    def _on_estop(self, message: Any) -> None:
-        # For a moment after a reset an older repetition of the guard's state may still come in.
-        if message.data and self._transport.steady_s() - self._reset_s > 1.5:
-            self._latch()
-
-    def _on_request(self, message: Any) -> None:
-        if message.data:
-            self._latch()
-
-    def _latch(self) -> None:
-        if not self.stopped:
-            self.stopped = True
-            self._make_safe()
-
-    def _on_operator(self, message: Any) -> None:
-        if message.kind not in ("stop", "reset"):
-            return
-        try:
-            action = events.read_action(message)
-        except ValueError as error:
-            self.shell.health("operator", "warn", str(error), for_s=10.0)
-            return
-        if isinstance(action, events.Stop):
-            self._latch()
-        elif isinstance(action, events.Reset) and self.stopped:
-            self.stopped, self.safe, self._guarded_s = False, False, None
-            self._reset_s = self._transport.steady_s()
+    def _on_reset(self) -> None:
+        self.safe, self._guarded_s = False, None
 
 
 _OUT = (*(topic for topic in topics.EQUIPMENT if topic not in (topics.ACTUATOR_COMMAND, topics.ALARM)), topics.CLOCK)

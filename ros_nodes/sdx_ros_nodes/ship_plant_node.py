@@ -12,10 +12,11 @@ from pydantic import Field
 
 from sdx_domains.contract import Closed, Order, Plant, Reading, load_domain
 from sdx_domains.ship.picture import OwnReading, RouteReading
-from sdx_ros_nodes import conversions, events, topics
+from sdx_ros_nodes import conversions, topics
 from sdx_ros_nodes.api import Transport
 from sdx_ros_nodes.messages import new
 from sdx_ros_nodes.shell import Shell, run_node
+from sdx_ros_nodes.stop_latch import StopLatch
 from sdx_ros_nodes.udp_out import UdpOut
 
 MAX_STEP_S = 1.0
@@ -73,22 +74,23 @@ class ShipPlantNode:
         self._speed_kn: float | None = None
         self._commanded_s: float | None = None
         self._applied = ""
-        self.stopped = False
+        self._stop = StopLatch(self.shell, lambda: self._hold(0.0, "stop"), self._on_reset)
         self.safe = False
-        self._reset_s = float("-inf")
         self._route_due_s = ROUTE_EVERY_S
         self._origin: tuple[float, float] | None = None
         self._udp = UdpOut(parameters.nmea_udp) if parameters.nmea_udp else None
         self._out = {topic: self.shell.publisher(topic) for topic in _OUT}
         self.shell.subscribe(topics.COMMAND_COURSE, self._on_command)
-        self.shell.subscribe(topics.ESTOP, self._on_estop)
-        self.shell.subscribe(topics.ESTOP_REQUEST, self._on_request)
-        self.shell.subscribe(topics.OPERATOR, self._on_operator)
         transport.timer(1.0 / parameters.tick_hz, self._tick)
 
     @property
     def plant(self) -> ShipPlant:
         return self._plant
+
+    @property
+    def stopped(self) -> bool:
+        """The stop is on."""
+        return self._stop.on
 
     def _tick(self) -> None:
         if self._plant.done and self._parameters.on_end != "hold":
@@ -164,33 +166,8 @@ class ShipPlantNode:
             self.safe = True
             self._hold(min(self._parameters.safe_speed_kn, self._speed_kn or self._parameters.safe_speed_kn), "watchdog")
 
-    def _on_estop(self, message: Any) -> None:
-        # For a moment after a reset an older repetition of the guard's state may still come in.
-        if message.data and self._transport.steady_s() - self._reset_s > 1.5:
-            self._latch()
-
-    def _on_request(self, message: Any) -> None:
-        if message.data:
-            self._latch()
-
-    def _latch(self) -> None:
-        if not self.stopped:
-            self.stopped = True
-            self._hold(0.0, "stop")
-
-    def _on_operator(self, message: Any) -> None:
-        if message.kind not in ("stop", "reset"):
-            return
-        try:
-            action = events.read_action(message)
-        except ValueError as error:
-            self.shell.health("operator", "warn", str(error), for_s=10.0)
-            return
-        if isinstance(action, events.Stop):
-            self._latch()
-        elif isinstance(action, events.Reset) and self.stopped:
-            self.stopped, self.safe, self._applied = False, True, ""
-            self._reset_s = self._transport.steady_s()
+    def _on_reset(self) -> None:
+        self.safe, self._applied = True, ""
 
     def _hold(self, speed_kn: float, why: str) -> None:
         """Bring the ship into its safe state: the present heading, and this speed."""

@@ -1,8 +1,9 @@
 """What `sdx bench DOMAIN` measures: the domain's suites in closed loop, alone or paired, its own measurements, and how fast it decides."""
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Literal
 
 from sdx_agents.bench import SuiteRun, run_suite
@@ -54,22 +55,21 @@ def _equipment(asked: Measuring) -> dict[str, Any]:
 def _measurement(run: SuiteRun, function: Callable[[Measuring], dict[str, Any]], say: Say) -> dict[str, Any]:
     model = run.model if run.with_model and run.model else "none"
     with _completing(model) as complete:
-        asked = Measuring(
-            seed=run.seed, count=run.count, model=model, complete=complete, workers=run.workers, folder=run.folder, kept=run.kept, say=say
-        )  # fmt: skip
+        asked = Measuring(seed=run.seed, count=run.count, model=model, complete=complete, folder=run.folder, say=say)
         return function(asked)
 
 
 @contextmanager
 def _completing(model: str) -> Iterator[Callable[[list[dict[str, str]], Mapping[str, Any]], str] | None]:
-    """The model as a function, with its engine for as long as the block; None for none."""
+    """The model as a function, None for none. Its engine starts when it is first asked: most measurements ask nothing."""
     if model == "none":
         yield None
         return
     from sdx_serving.connect import open_chat
 
-    with open_chat(model) as chat:
-        yield lambda messages, schema: chat.complete(messages, schema).text
+    with ExitStack() as stack:
+        chat = cache(lambda: stack.enter_context(open_chat(model)))
+        yield lambda messages, schema: chat().complete(messages, schema).text
 
 
 def _suite(run: SuiteRun, how: How, measures: list[str], say: Say) -> dict[str, Any]:

@@ -5,15 +5,15 @@ sensor's or an alarm's text cannot become an instruction. A person's question is
 """
 
 import json
-import re
 from collections.abc import Sequence
 from functools import cache
 from importlib.resources import files
 from typing import Any, Literal
 
 import yaml
-from pydantic import Field, ValidationError
+from pydantic import Field
 
+from sdx_domains.answers import one_line, parsed
 from sdx_domains.contract import Closed, Language, Passage, Proposal
 from sdx_domains.farm import what_if
 from sdx_domains.farm.figures import Figure, clock, fill, known, plan_figures, printed
@@ -24,7 +24,6 @@ from sdx_domains.farm.situation import LIMIT, RISK, limit_names, read_understand
 CONFIDENCE = {"high": 0.9, "medium": 0.7, "low": 0.4}
 LEAST_LOSS = 1.0
 """EUR per 1000 m². What is shown of a plan that is not the best one is at least this: two plans that print alike would leave the choice to chance."""
-QUESTION_CHARS = 400
 
 
 class Answer(Closed):
@@ -52,7 +51,7 @@ def messages(picture: FarmPicture, options: Sequence[FarmOption], passages: Sequ
 
 def question_messages(picture: FarmPicture, text: str, language: Language) -> list[dict[str, str]]:
     """Chat messages that ask a person's question about the picture. A "what if" is simulated first, and its figures are among the facts."""
-    clean = re.sub(r"[\x00-\x1f\x7f<>|]+", " ", text).strip()[:QUESTION_CHARS]
+    clean = one_line(text)
     lines = [*fact_lines(picture, [*prompts()["facts"], *prompts()["question_facts"]]), situation_line(picture)]
     try:
         simulated = what_if.simulate(picture, clean, language)
@@ -124,12 +123,7 @@ def write_answer(proposal: Proposal) -> str:
 
 def read_answer(text: str, picture: FarmPicture, options: Sequence[FarmOption]) -> Proposal:
     """Parse the model's JSON. Raises ValueError that names the field, the value and what was expected."""
-    try:
-        answer = Answer.model_validate_json(text)
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"]) or "answer"
-        raise ValueError(f"{where}: {first['msg']}, got {str(first['input'])[:80]!r}") from error
+    answer = parsed(Answer, text)
     chosen = next((option for option in options if option.id == answer.option), None)
     if chosen is None:
         raise ValueError(f"option: {answer.option!r} was not offered; offered: {', '.join(option.id for option in options)}")

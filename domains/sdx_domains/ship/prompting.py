@@ -5,15 +5,15 @@ word of a closed list, so text from outside cannot become an instruction.
 """
 
 import json
-import re
 from collections.abc import Sequence
 from functools import cache
 from importlib.resources import files
 from typing import Any, Literal, get_args
 
 import yaml
-from pydantic import Field, ValidationError
+from pydantic import Field
 
+from sdx_domains.answers import one_line, parsed
 from sdx_domains.contract import Closed, Language, Passage, Proposal, Understanding
 from sdx_domains.ship.figures import fill
 from sdx_domains.ship.geometry import wrap180
@@ -25,7 +25,6 @@ SHOWN_TARGETS = 4
 """The most urgent; the others are counted. Assurance looks at all of them."""
 CONFIDENCE = {"high": 0.9, "medium": 0.7, "low": 0.4}
 LOSS_SHOWN_MIN = 99.0
-QUESTION_CHARS = 400
 
 
 class TargetAnswer(Closed):
@@ -66,7 +65,7 @@ def messages(picture: ShipPicture, options: Sequence[ShipOption], passages: Sequ
 
 def question_messages(picture: ShipPicture, text: str, language: Language) -> list[dict[str, str]]:
     """Chat messages that ask a person's question about the picture; the question is cut and cleaned of control characters."""
-    clean = re.sub(r"[\x00-\x1f\x7f<>|]+", " ", text).strip()[:QUESTION_CHARS]
+    clean = one_line(text)
     lines = [*situation_lines(picture), f"question: {clean}"]
     return [{"role": "system", "content": prompts()["question"][language]}, {"role": "user", "content": "\n".join(lines)}]
 
@@ -174,12 +173,7 @@ def write_answer(picture: ShipPicture, proposal: Proposal) -> str:
 
 def read_answer(text: str, picture: ShipPicture, options: Sequence[ShipOption]) -> Proposal:
     """Parse the model's JSON. Raises ValueError that names the field, the value and what was expected."""
-    try:
-        answer = Answer.model_validate_json(text)
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"]) or "answer"
-        raise ValueError(f"{where}: {first['msg']}, got {str(first['input'])[:80]!r}") from error
+    answer = parsed(Answer, text)
     ids = [option.id for option in options]
     if answer.option not in ids:
         raise ValueError(f"option: {answer.option!r} was not offered; offered: {', '.join(ids)}")

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from sdx_domains.answers import QUESTION_CHARS
 from sdx_domains.contract import Proposal
 from sdx_domains.equipment import Alarm
 from sdx_domains.farm import prompting
@@ -116,7 +117,7 @@ def test_texts_from_outside_never_reach_a_prompt(house, plans) -> None:
 @relaxed
 def test_a_question_stays_on_one_line_and_short(house, text) -> None:
     last = prompting.question_messages(house(), text, "en")[1]["content"].split("\n")[-1]
-    assert last.startswith("question: ") and len(last) <= prompting.QUESTION_CHARS + 10 and "<|" not in last
+    assert last.startswith("question: ") and len(last) <= QUESTION_CHARS + 10 and "<|" not in last
 
 
 def test_what_is_not_known_is_left_out(house) -> None:

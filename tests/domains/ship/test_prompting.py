@@ -8,6 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from sdx_domains.answers import QUESTION_CHARS
 from sdx_domains.contract import Proposal, Understanding
 from sdx_domains.ship import prompting
 from sdx_domains.ship.faithful import unsupported_numbers
@@ -74,7 +75,7 @@ def test_a_question_stays_on_one_line_and_short(situations, data, text) -> None:
     picture, _ = data.draw(situations)
     user = prompting.question_messages(picture, text, "en")[1]["content"]
     last = user.split("\n")[len(prompting.situation_lines(picture)) :]
-    assert len(last) == 1 and last[0].startswith("question: ") and len(last[0]) <= prompting.QUESTION_CHARS + 10
+    assert len(last) == 1 and last[0].startswith("question: ") and len(last[0]) <= QUESTION_CHARS + 10
     assert "<|" not in last[0]
 
 

@@ -1,14 +1,14 @@
 """The field as a short prompt, the answer's JSON schema, and the way back. Nothing from outside enters a prompt but computed numbers."""
 
-import re
 from collections.abc import Sequence
 from functools import cache
 from importlib.resources import files
 from typing import Any, Literal
 
 import yaml
-from pydantic import Field, ValidationError
+from pydantic import Field
 
+from sdx_domains.answers import one_line, parsed
 from sdx_domains.contract import Closed, Language, Passage, Proposal
 from sdx_domains.farm.field.figures import fill, known
 from sdx_domains.farm.field.picture import FieldOption, FieldPicture
@@ -18,7 +18,6 @@ from sdx_domains.farm.figures import printed
 CONFIDENCE = {"high": 0.9, "medium": 0.7, "low": 0.4}
 LEAST_LOSS = 1.0
 """$/ha that is shown at least for an option that is not the best: two that print alike would leave the choice to chance."""
-QUESTION_CHARS = 400
 
 
 class Answer(Closed):
@@ -48,7 +47,7 @@ def messages(
 
 def question_messages(picture: FieldPicture, text: str, language: Language) -> list[dict[str, str]]:
     """Chat messages that ask a person's question; it is cut and cleaned of control characters."""
-    clean = re.sub(r"[\x00-\x1f\x7f<>|]+", " ", text).strip()[:QUESTION_CHARS]
+    clean = one_line(text)
     lines = [*_facts(picture), f"question: {clean}"]
     return [{"role": "system", "content": prompts()["question"][language]}, {"role": "user", "content": "\n".join(lines)}]
 
@@ -86,12 +85,7 @@ def answer_schema(options: Sequence[FieldOption]) -> dict[str, Any]:
 
 def read_answer(text: str, picture: FieldPicture, options: Sequence[FieldOption]) -> Proposal:
     """Parse the model's JSON. ValueError names the field, the value and what was expected."""
-    try:
-        answer = Answer.model_validate_json(text)
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"]) or "answer"
-        raise ValueError(f"{where}: {first['msg']}, got {str(first['input'])[:80]!r}") from error
+    answer = parsed(Answer, text)
     chosen = next((option for option in options if option.id == answer.option), None)
     if chosen is None:
         raise ValueError(f"option: {answer.option!r} was not offered; offered: {', '.join(option.id for option in options)}")

@@ -1,6 +1,7 @@
 """The minute task measured: every predictor learns on the first days and is asked about the later ones. Start at compare()."""
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -9,7 +10,7 @@ from sdx_domains.contract import Measuring
 from sdx_domains.farm.motors.agent import Asked, interlocked
 from sdx_domains.farm.motors.baselines import Predictor, predictors
 from sdx_domains.farm.motors.generate import generate
-from sdx_domains.farm.motors.minutes import Minutes, answers, balanced
+from sdx_domains.farm.motors.minutes import Minutes, answers, balanced, read_minutes
 from sdx_domains.farm.motors.score import score
 
 DAYS = 60
@@ -18,11 +19,27 @@ ASKED_MINUTES = 200
 
 
 def measure(asked: Measuring) -> dict[str, Any]:
-    """`sdx bench farm --suite motors`: the predictors on `count` days (DAYS) of the made-up house with this seed."""
-    minutes = generate(asked.count or DAYS, asked.seed)
+    """`sdx bench farm --suite motors`: the predictors on `count` days (DAYS) of the made-up house with this seed, or on the tables in a folder.
+
+    Raises:
+        ValueError: a table of the folder cannot be used, or there is none; says why.
+    """
+    minutes = generate(asked.count or DAYS, asked.seed) if asked.folder is None else _of_folder(asked.folder, asked.say)
     models = [Asked(asked.complete, asked.model)] if asked.complete is not None else []
     rows = compare(minutes, models, most=ASKED_MINUTES, seed=asked.seed, say=asked.say)
-    return {"suite": "motors", "seed": asked.seed, "days": asked.count or DAYS, "model": asked.model, "rows": rows}
+    source = {"days": asked.count or DAYS} if asked.folder is None else {"folder": str(asked.folder)}
+    return {"suite": "motors", "seed": asked.seed, **source, "model": asked.model, "rows": rows}
+
+
+def _of_folder(folder: Path, say: Callable[[str], None]) -> Minutes:
+    """Every CSV and Parquet table in it as one; what is wrong in them is said."""
+    found = [read_minutes(path) for path in sorted(folder.iterdir()) if path.suffix in (".csv", ".parquet")]
+    if not found:
+        raise ValueError(f"no .csv or .parquet table of minutes in {folder}")
+    for fault in (fault for minutes in found for fault in minutes.faults):
+        say(fault)
+    table = pd.concat([minutes.table for minutes in found]).sort_index()
+    return Minutes(table[~table.index.duplicated(keep="last")], ())
 
 
 def compare(

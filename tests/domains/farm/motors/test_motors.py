@@ -156,3 +156,18 @@ def test_a_model_takes_part_in_the_measurement() -> None:
     rows = {(row["who"], row["guard"]): row for row in found["rows"] if row["minutes"] == "balanced"}
     assert rows["thirty", "bare"]["unread"] == 0 and rows["thirty", "bare"]["rows"] <= 200
     assert rows["thirty", "bare"]["exact"] < rows["hold last", "bare"]["exact"]
+
+
+def test_a_folder_of_tables_is_measured_as_one_and_its_faults_are_said(tmp_path: Path) -> None:
+    table = a_table(6)
+    for name, part in (("a", table.iloc[: 3 * 1440]), ("b", table.iloc[3 * 1440 :].astype(object))):
+        if name == "b":
+            part.iloc[5, 0] = "warm"
+        part.to_csv(tmp_path / f"{name}.csv")
+    said: list[str] = []
+    found = measure(Measuring(folder=tmp_path, say=said.append))
+    assert found["folder"] == str(tmp_path) and any("b.csv:7: temp 'warm'" in line for line in said)
+    assert max(row["change_f1"] for row in found["rows"]) > 0.5
+    (empty := tmp_path / "empty").mkdir()
+    with pytest.raises(ValueError, match=r"no \.csv or \.parquet table"):
+        measure(Measuring(folder=empty))
