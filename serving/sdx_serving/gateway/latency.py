@@ -9,6 +9,9 @@ HALF_LIFE_S = 60.0
 FORGOTTEN = 0.02
 """Samples that weigh less together say nothing: the last one is then more than five half-lives old."""
 
+FLOOR = 0.1
+"""Of the mean time. A line through almost nothing at no token says nothing of how late a first token may be: it counts for no less."""
+
 
 class Latency:
     """Decayed p95 of time to first token + tokens x time per token.
@@ -40,7 +43,8 @@ class Latency:
             return None
         counts, times = [point[1] for point in self._points], [point[2] for point in self._points]
         first_s, each_s = _line(weights, counts, times)
-        wide = quantile(0.95, [t / max(first_s + each_s * n, 1e-9) for n, t in zip(counts, times, strict=True)], weights)
+        least_s = FLOOR * sum(w * t for w, t in zip(weights, times, strict=True)) / sum(weights)
+        wide = quantile(0.95, [t / max(first_s + each_s * n, least_s) for n, t in zip(counts, times, strict=True)], weights)
         usual = quantile(0.95, counts, weights)
         return wide * (first_s + each_s * min(usual, usual if tokens is None else tokens))
 

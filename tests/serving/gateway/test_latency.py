@@ -2,7 +2,7 @@
 
 import random
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from sdx_serving.gateway.latency import HALF_LIFE_S, Latency, quantile
@@ -48,6 +48,7 @@ def test_one_slow_answer_in_ten_is_reckoned_with() -> None:
     assert (latency.expect(0.3, 10) or 0) > 3.0
 
 
+@example(points=[(0, 0.5), (1, 1.0), (2, 5.0)], tokens=1)  # the line passes just above nothing at no token
 @given(st.lists(st.tuples(st.integers(0, 500), times), min_size=1, max_size=64), st.integers(1, 10_000))
 def test_whatever_was_seen_the_expectation_is_a_time(points: list[tuple[int, float]], tokens: int) -> None:
     latency = Latency()
