@@ -19,7 +19,7 @@ from sdx_domains.farm import NAME
 from sdx_domains.farm.control.alarms import Watch
 from sdx_domains.farm.control.limits import Limits, limits, outside
 from sdx_domains.farm.control.loop import hold, no_edits
-from sdx_domains.farm.control.memory import HELD, SHOT_LEFT, fresh_memory
+from sdx_domains.farm.control.memory import HELD, SEEN_OPEN, SHOT_LEFT, fresh_memory
 from sdx_domains.farm.control.row import shipped
 from sdx_domains.farm.control.rules import rule_plan
 from sdx_domains.farm.control.safety import RULES
@@ -173,6 +173,7 @@ class FarmController:
         if self._memory is None:
             self._memory = fresh_memory(np.array([_position(devices.get(name)) for name in v.ACTUATOR_NAMES]))
             self._memory[HELD + v.IRRIGATION] = 0.0
+        self._memory[SEEN_OPEN] = 0.5 * sum(_position(devices.get(v.ACTUATOR_NAMES[place])) for place in (v.VENT_LEE, v.VENT_WIND))
         self._leave_to_people(devices)
 
     def _leave_to_people(self, devices: Mapping[str, Actuator]) -> None:

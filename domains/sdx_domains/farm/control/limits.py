@@ -89,8 +89,6 @@ class HardLimits(Closed):
     pump_off_s: float
     pump_starts_h: float
     pump_l_m2_min: float
-    reversal_s: float
-    run_most_s: float
 
 
 class DataLimits(Closed):

@@ -22,7 +22,9 @@ RING = 10
 """Starts that are remembered, of fog and of irrigation: when, on CLOCK, and which is the oldest."""
 STARTS_FOG = RUN + 3
 STARTS_WATER = STARTS_FOG + RING + 1
-MEMORY = STARTS_WATER + RING + 1
+SEEN_OPEN = STARTS_WATER + RING + 1
+"""Mean opening of the vents as read back, 0..1; 0 in a roll-out, where they stand where they were told."""
+MEMORY = SEEN_OPEN + 1
 LONG_AGO = 1e9
 
 

@@ -19,6 +19,7 @@ from sdx_domains.farm.control.memory import (
     RH_WET,
     RING,
     RUN,
+    SEEN_OPEN,
     SHOT_S,
     SINCE_RAIN,
     SINCE_WIND,
@@ -226,13 +227,13 @@ def _slew(asked: NDArray, held: NDArray, dt_s: float, hard: HardLimits, position
 
 
 @njit(cache=True)
-def _gas_and_fog(measured: NDArray, faults: NDArray, held: NDArray, hard: HardLimits, positions: NDArray, edits: NDArray) -> bool:
-    """Dosing and fogging after the vents are known. Returns whether fog was forbidden."""
-    co2, humid = measured[AIR_CO2_PPM], measured[AIR_RH_PCT]
+def _gas_and_fog(measured: NDArray, faults: NDArray, memory: NDArray, hard: HardLimits, positions: NDArray, edits: NDArray) -> bool:
+    """Dosing and fogging after the vents are known, told or read back: one may be stuck open. Returns whether fog was forbidden."""
+    co2, humid, held = measured[AIR_CO2_PPM], measured[AIR_RH_PCT], memory[HELD:]
     if not _known(co2, 100.0, 1e5) or co2 > hard.co2_stop_ppm or faults[FAULT_CO2] > 0.0:
         _at_most(positions, CO2_DOSING, 0.0, CO2_STOP, edits)
     opening = 0.5 * max(positions[VENT_LEE] + positions[VENT_WIND], held[VENT_LEE] + held[VENT_WIND])
-    if opening > hard.co2_vent_open:
+    if max(opening, memory[SEEN_OPEN]) > hard.co2_vent_open:
         _at_most(positions, CO2_DOSING, 0.0, CO2_VENT, edits)
     if not _known(humid, 1.0, 100.0) or humid > hard.fog_rh_pct:
         _at_most(positions, FOG, 0.0, FOG_HUMID, edits)
@@ -324,7 +325,7 @@ def filtered(
     _against_each_other(measured, dt_s, memory, hard, positions, edits)
     _outside(weather, memory, hard, positions, edits)
     _slew(asked, held, dt_s, hard, positions, edits)
-    no_fog = _gas_and_fog(measured, faults, held, hard, positions, edits)
+    no_fog = _gas_and_fog(measured, faults, memory, hard, positions, edits)
     no_lamps = _light(measured, weather, faults, hard, memory, positions, edits)
     no_water = _water(measured, faults, dt_s, memory, hard, positions, edits)
     _switch(LAMPS, RUN, -1, hard.lamp_on_s, hard.lamp_off_s, no_lamps, dt_s, memory, hard, positions, edits)

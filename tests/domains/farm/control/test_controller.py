@@ -92,6 +92,23 @@ def test_a_plan_is_held_and_its_order_named(house):
     assert cold["heating_valve"] < 5.0
 
 
+def test_no_carbon_dioxide_is_dosed_beside_a_vent_that_is_stuck_open(house):
+    picture = house(hour=11.0, co2_ppm=420.0)
+    order = order_of(picture, co2_ppm=900.0, vent_temp_c=30.0)
+    dosed = told(Obeying(picture).run(order))["co2_valve"]
+    stuck = picture.model_copy(
+        update={
+            "actuators": tuple(a.model_copy(update={"position_pct": 100.0}) if a.device == "vent_lee" else a for a in picture.actuators)
+        }
+    )
+    controller, commands = FarmController(), []
+    for minute in range(30):  # the vent stands at 100 % whatever it is told
+        now_s = picture.t_s + 60.0 * minute
+        commands += controller.act(stuck.model_copy(update={"t_s": now_s}), order, now_s)
+    assert dosed > 0.0
+    assert told(commands)["vent_lee"] < 50.0 and told(commands)["co2_valve"] == 0.0
+
+
 @pytest.mark.parametrize(
     ("change", "alarm"),
     [
