@@ -29,6 +29,8 @@ class TokenRows:
     """(rows + 1,) int64: row i is ids[starts[i]:starts[i + 1]]."""
     dropped: int
     """Rows that were longer than max_length."""
+    images: np.ndarray | None = None
+    """(rows,) int64: which picture each row is about; None for rows of text alone."""
 
     @property
     def lengths(self) -> np.ndarray:
@@ -48,6 +50,8 @@ class Batch:
     """(rows, length - 1) float32: loss weight of predicting ids[:, 1:]; 0 in padding."""
     tokens: int
     """Without padding."""
+    images: np.ndarray | None = None
+    """(rows,) int64: see TokenRows."""
 
 
 def encode_rows(rows: list[Row], tokenizer: PreTrainedTokenizerFast, spec: TrainSpec, say: Say) -> TokenRows:
@@ -132,7 +136,7 @@ def assemble(rows: TokenRows, length: int, members: np.ndarray, prompt_weight: f
         ids[line, :count] = rows.ids[start:end]
         weights[line, : count - 1] = np.where(rows.learnt[start + 1 : end], 1.0, prompt_weight)
         tokens += count
-    return Batch(ids, weights, tokens)
+    return Batch(ids, weights, tokens, None if rows.images is None else rows.images[members])
 
 
 def batches(rows: TokenRows, buckets: list[int], spec: TrainSpec, pad: int, first: int) -> Iterator[tuple[int, Batch]]:

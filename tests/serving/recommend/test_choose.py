@@ -57,7 +57,7 @@ def test_a_context_beyond_the_models_is_ruled_out(tmp_path: Path) -> None:
     found = ask(tmp_path, models=[str(embedded_model_path())], context_tokens=4096)
     assert not found.choices and "the model's at most 2048" in found.ruled_out[0].why
     small = ask(tmp_path, models=[str(embedded_model_path())], context_tokens=256)
-    assert "question and answer take 645 tokens, the context is 256" in small.ruled_out[0].why
+    assert "question and answer take 638 tokens, the context is 256" in small.ruled_out[0].why
 
 
 def test_the_deadline_decides_the_order(tmp_path: Path) -> None:
