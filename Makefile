@@ -11,15 +11,15 @@ help:  ## list the commands
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 16
 
 run: python  ## set up, then run ship, guard, agent, model and page (options: make run ARGS="--port 7861")
-	$(SETUP) farm
+	$(SETUP) farm medicine
 	@exec .venv/bin/sdx up $(ARGS)
 
 test: python  ## set up, then pass the tests (options: make test ARGS="tests/ui -x")
-	$(SETUP) data dev farm onnx onnx-runtime prompt rag ray train tune
+	$(SETUP) data dev farm medicine onnx onnx-runtime prompt rag ray train tune
 	@exec .venv/bin/python -m pytest $(ARGS)
 
 check: python  ## format, lint, types, arrows between folders
-	$(SETUP) data dev farm onnx onnx-runtime prompt rag ray train tune
+	$(SETUP) data dev farm medicine onnx onnx-runtime prompt rag ray train tune
 	.venv/bin/ruff format --check .
 	.venv/bin/ruff check .
 	.venv/bin/pyright

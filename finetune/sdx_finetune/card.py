@@ -14,7 +14,10 @@ from sdx_serving.provenance import provenance
 
 
 def write_card(recipe: Recipe | AdaptRecipe, recipe_path: Path, work: Path, target: Path) -> Path:
-    """Render model_card.md.j2 into `target` from the results in `work`; what is missing is said to be missing."""
+    """Render model_card.md.j2 into `target` from the results in `work`; what is missing is said to be missing.
+
+    evaluation-farm.json is told as that of "farm".
+    """
     environment = Environment(undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True)
     template = environment.from_string(files("sdx_finetune").joinpath("model_card.md.j2").read_text(encoding="utf-8"))
     weights = [
@@ -27,7 +30,9 @@ def write_card(recipe: Recipe | AdaptRecipe, recipe_path: Path, work: Path, targ
         recipe_file=recipe_path.name if isinstance(recipe, AdaptRecipe) else f"finetune/recipes/{recipe_path.name}",
         run=_json(work / "run.json"),
         parity=_json(work / "parity.json"),
-        evaluations=[json.loads(path.read_text(encoding="utf-8")) for path in sorted(work.glob("evaluation*.json"))],
+        evaluations=[
+            {**_json(path), "about": path.stem.removeprefix("evaluation").strip("-")} for path in sorted(work.glob("evaluation*.json"))
+        ],
         weights=weights,
         origin=provenance(),
     )

@@ -13,7 +13,7 @@ import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
@@ -27,6 +27,8 @@ from sdx_finetune.outcomes import Outcome, in_words, outcome_of
 from sdx_finetune.recipe import Recipe
 from sdx_finetune.rows import Row, Split, distinct, make_rows, read_rows, shards_of, with_derived
 from sdx_finetune.stages import Stages, say
+from sdx_finetune.vision.pipeline import VISION_STAGES, VisionPipeline
+from sdx_finetune.vision.recipe import VisionRecipe
 from sdx_serving.provenance import provenance
 
 if TYPE_CHECKING:
@@ -36,8 +38,8 @@ SPLITS: tuple[Split, ...] = ("eval", "train")
 STAGES = ("data", "tokenizer", "train", "export", "parity", "card")
 
 
-def load_recipe(path: Path) -> Recipe | AdaptRecipe:
-    """Which kind of recipe a file is, `method` tells: without it, or with "scratch", a model is made from nothing.
+def load_recipe(path: Path) -> Recipe | AdaptRecipe | VisionRecipe:
+    """Which kind of recipe a file is, `method` tells: without it, or with "scratch", a model is made from nothing; "vision": one that sees.
 
     ValueError names the file, each wrong field, its value and what was expected.
     """
@@ -46,15 +48,18 @@ def load_recipe(path: Path) -> Recipe | AdaptRecipe:
     except yaml.YAMLError as error:
         raise ValueError(f"{path}: not YAML: {error}") from error
     if isinstance(raw, dict):
-        return AdaptRecipe.load(path) if raw.get("method", "scratch") != "scratch" else Recipe.load(path)
+        kinds: dict[Any, type[Recipe | AdaptRecipe | VisionRecipe]] = {"scratch": Recipe, "vision": VisionRecipe}
+        return kinds.get(raw.get("method", "scratch"), AdaptRecipe).load(path)
     raise ValueError(f"{path}: a recipe is a mapping of fields (given: {raw!r:.80}); `sdx finetune init DATASET` writes one")
 
 
-def pipeline_of(recipe_path: Path, work: Path, workers: int = 1) -> "Pipeline | AdaptPipeline":
+def pipeline_of(recipe_path: Path, work: Path, workers: int = 1) -> "Pipeline | AdaptPipeline | VisionPipeline":
     """The stages of a recipe file in a folder."""
     recipe = load_recipe(recipe_path)
     if isinstance(recipe, Recipe):
         return Pipeline(recipe, recipe_path, work, workers)
+    if isinstance(recipe, VisionRecipe):
+        return VisionPipeline(recipe, recipe_path, work, workers)
     return AdaptPipeline(recipe, recipe_path, work, workers)
 
 
@@ -62,7 +67,7 @@ def main(argv: list[str] | None = None) -> int:
     """Exit codes are those of sdx_finetune.outcomes."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("recipe", type=Path)
-    parser.add_argument("--stage", choices=[*dict.fromkeys((*STAGES, *ADAPT_STAGES)), "snapshot", "all"], default="all")
+    parser.add_argument("--stage", choices=[*dict.fromkeys((*STAGES, *ADAPT_STAGES, *VISION_STAGES)), "snapshot", "all"], default="all")
     parser.add_argument("--work", type=Path, required=True, help="folder for everything made; resume is by using it again")
     parser.add_argument("--workers", type=int, default=1, help="processes of the stage data")
     parser.add_argument("--on", metavar="ADDRESS", help="train on a Ray cluster: ray://HOST:10001, HOST:6379 on one of its nodes, or local")

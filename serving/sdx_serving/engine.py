@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, Self
 if TYPE_CHECKING:
     from sdx_serving.client import OpenAIChat
 
-Format = Literal["gguf", "safetensors", "onnx", "trt-engine"]
-"""How a model lies on the disk; a Hugging Face id counts as safetensors."""
+Format = Literal["gguf", "safetensors", "onnx", "trt-engine", "onnx+gguf"]
+"""How a model lies on the disk; a Hugging Face id counts as safetensors, onnx+gguf is a folder with encoder.onnx and decoder.gguf."""
 
 
 class EngineError(RuntimeError):

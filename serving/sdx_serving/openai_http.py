@@ -44,9 +44,14 @@ def check_key(request: Request, api_key: str | None) -> None:
 
 async def read(request: Request, model: type[R], max_bytes: int) -> R:
     """The body as `model`. Refusal with 413 above `max_bytes`, ValidationError when it is something else."""
+    return model.model_validate_json(await read_bytes(request, max_bytes))
+
+
+async def read_bytes(request: Request, max_bytes: int) -> bytes:
+    """The body as it is. Refusal with 413 above `max_bytes`."""
     body = bytearray()
     async for chunk in request.stream():
         body += chunk
         if len(body) > max_bytes:
             raise Refusal(f"the body is longer than {max_bytes} bytes: send less", "request_too_large", 413)
-    return model.model_validate_json(bytes(body))
+    return bytes(body)

@@ -20,6 +20,7 @@ from sdx_ui.commands import (
     finetune_tune,
     gateway,
     jobs,
+    medicine,
     probe,
     rag,
     recommend,
@@ -60,6 +61,9 @@ for command in finetune_commands:
     finetune.app.command()(command)
 app.add_typer(finetune.app, name="finetune")
 app.add_typer(rag.app, name="rag")
+app.command()(medicine.room)
+app.command()(medicine.opinion)
+app.add_typer(medicine.app, name="dicom")
 app.add_typer(jobs.app, name="jobs")
 app.command()(check.doctor)
 app.command()(check.version)

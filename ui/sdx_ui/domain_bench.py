@@ -41,15 +41,35 @@ def measure(asked: Wanted, say: Say) -> dict[str, Any]:
 
 
 def measures_of(name: str) -> dict[str, Callable[[Measuring], dict[str, Any]]]:
-    """The domain's own, and for one that steers devices that of the bus."""
+    """The domain's own; for one that steers devices that of the bus, for one that sees that of its drafts."""
     domain = load_domain(name)
-    return {**({"equipment": _equipment} if hasattr(domain, "controller") else {}), **domain.measures()}
+    of_bus = {"equipment": _equipment} if hasattr(domain, "controller") else {}
+    of_drafts = {"phantoms": _phantoms, "calibration": _calibration, "speed": _speed} if hasattr(domain, "sees") else {}
+    return {**of_bus, **of_drafts, **domain.measures()}
 
 
 def _equipment(asked: Measuring) -> dict[str, Any]:
     from sdx_ui.equipment_bench import equipment  # loads pymodbus
 
     return equipment(asked)
+
+
+def _phantoms(asked: Measuring) -> dict[str, Any]:
+    from sdx_agents.reading.bench import phantoms  # loads the reading of images
+
+    return phantoms(asked)
+
+
+def _calibration(asked: Measuring) -> dict[str, Any]:
+    from sdx_agents.reading.bench import calibration
+
+    return calibration(asked)
+
+
+def _speed(asked: Measuring) -> dict[str, Any]:
+    from sdx_agents.reading.bench import speed
+
+    return speed(asked)
 
 
 def _measurement(run: SuiteRun, function: Callable[[Measuring], dict[str, Any]], say: Say) -> dict[str, Any]:

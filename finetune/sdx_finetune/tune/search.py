@@ -53,6 +53,8 @@ def search(path: Path, work: Path, say: Say = lambda line: None) -> dict[str, An
     """
     spec = StudySpec.load(path)
     recipe = load_recipe(spec.recipe)
+    if recipe.method == "vision":
+        raise ValueError(f"{spec.recipe}: recipes of method vision have no study; change a field and run it again")
     check_fields(spec, recipe)
     if spec.objective != HELD_OUT and isinstance(recipe, Recipe):
         raise ValueError(f'objective {spec.objective!r}: a recipe from scratch has no stage `evaluate`; search by "{HELD_OUT}"')

@@ -9,6 +9,7 @@ can is known once it was fetched.
     vllm                safetensors          yes          yes                  +       +      yes   yes
     tensorrt-llm        safetensors, engine  yes          yes                  +       +      no    no
     onnx                onnx                 + (decoder)  no                   +       no     no    + (encoder)
+    vision              onnx+gguf            yes          no                   volumes no     no    no
     remote              an address           as the address tells (remote.py)
 """
 
@@ -24,9 +25,10 @@ from sdx_serving.engines.onnx_runtime import OnnxRuntime
 from sdx_serving.engines.process import ProcessEngine
 from sdx_serving.engines.remote import RemoteEngine
 from sdx_serving.engines.tensorrt_llm import TensorRtLlm
+from sdx_serving.engines.vision import Vision
 from sdx_serving.engines.vllm import Vllm
 
-ENGINES: Mapping[str, type[ProcessEngine]] = {engine.name: engine for engine in (LlamaCpp, EdgeLlm, Vllm, TensorRtLlm, OnnxRuntime)}
+ENGINES: Mapping[str, type[ProcessEngine]] = {engine.name: engine for engine in (LlamaCpp, EdgeLlm, Vllm, TensorRtLlm, OnnxRuntime, Vision)}
 """In the order in which "auto" tries them: made for the device first, then the most tried."""
 
 

@@ -42,6 +42,8 @@ def _of_file(path: Path) -> Format:
 def _of_folder(folder: Path) -> Format:
     if any(folder.glob("*.engine")):
         return "trt-engine"
+    if (folder / "encoder.onnx").is_file() and (folder / "decoder.gguf").is_file():
+        return "onnx+gguf"
     if (folder / "config.json").is_file() and any(folder.glob("*.safetensors")):
         return "safetensors"
     if any(folder.glob("*.onnx")) or any(folder.glob("onnx/*.onnx")):

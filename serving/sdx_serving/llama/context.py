@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from sdx_serving.llama.images import Eyes, Seen
+from sdx_serving.llama.images import Seen, Sight
 
 Part = Sequence[int] | Seen
 """Of a prompt: tokens, or an image between them."""
@@ -30,7 +30,7 @@ class Context:
         eyes: for prompts with images.
     """
 
-    def __init__(self, llama: Any, eyes: Eyes | None) -> None:
+    def __init__(self, llama: Any, eyes: Sight | None) -> None:
         self._lib: Any = importlib.import_module("llama_cpp")
         self._llama, self._eyes = llama, eyes
         self.c = llama.ctx

@@ -5,7 +5,7 @@ import hashlib
 import importlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from PIL import Image
 
@@ -21,6 +21,20 @@ class Seen:
     cells: tuple[int, ...]
     """One for each position that it takes in the context; negative, and the same for the same image."""
     tokens: int
+
+
+class Sight(Protocol):
+    """What puts pictures into a model's context: Eyes for images, vision.tokens.Tokens for what another encoder made of them."""
+
+    def look(self, image: Any) -> Any:
+        """Something with `parts()`, the tokens and Seen pieces of one picture, and `close()`."""
+        ...
+
+    def read_in(self, seen: Seen, context: Any, past: int, n_batch: int) -> int:
+        """Give the piece to the context, at position `past`; returns the position after it."""
+        ...
+
+    def close(self) -> None: ...
 
 
 class Look:

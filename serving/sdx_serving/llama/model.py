@@ -15,11 +15,9 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from PIL import Image
-
 from sdx_serving.llama.amx import spare_amx
 from sdx_serving.llama.context import Context, Part, length_of
-from sdx_serving.llama.images import Eyes
+from sdx_serving.llama.images import Eyes, Sight
 from sdx_serving.llama.sampling import Sampler
 from sdx_serving.openai_protocol import Answer, Refusal, Sampling, until_stop
 from sdx_serving.weights import sha256_of
@@ -69,13 +67,16 @@ class LlamaModel:
             template, eos_token=self._text_of(self._llama.token_eos()), bos_token=self._text_of(self._llama.token_bos())
         )
         self.template: str = template
-        self.eyes = Eyes(projector, self._llama.model, n_threads) if projector else None
+        self.eyes = self._sight(projector, n_threads)
         self.adapters = {name: _Adapter(self._lib, self._llama.model, file) for name, file in (adapters or {}).items()}
         self._adapter = ""
         self._context = Context(self._llama, self.eyes)
         control = [text for token in range(self.n_vocab) if (text := self._text_of(token)) and self._is_control(token)]
         self._control = re.compile("|".join(map(re.escape, sorted(control, key=len, reverse=True)))) if control else None
         self._piece = lru_cache(maxsize=None)(self._piece_of)
+
+    def _sight(self, projector: Path | None, n_threads: int) -> Sight | None:
+        return Eyes(projector, self._llama.model, n_threads) if projector else None
 
     @property
     def n_vocab(self) -> int:
@@ -122,7 +123,7 @@ class LlamaModel:
         told: Answer | None = None,
         cancelled: Callable[[], bool] = lambda: False,
         tools: Sequence[Any] | None = None,
-        images: Sequence[Image.Image] = (),
+        images: Sequence[Any] = (),
         adapter: str = "",
     ) -> Iterator[str]:
         """Text pieces until the end, a stop string, the token limit, or `cancelled()`.
@@ -130,7 +131,7 @@ class LlamaModel:
         Args:
             told: filled while the answer is made.
             tools: what the chat template is given as such.
-            images: RGB, one for each IMAGE in the messages.
+            images: what `eyes` looks at, RGB images as a rule; one for each IMAGE in the messages.
             adapter: a name in `adapters`; "" for the model as it is.
 
         Raises:

@@ -14,7 +14,7 @@ Make = Callable[..., ProcessEngine]
 
 
 def test_every_engine_is_known_by_its_own_name() -> None:
-    assert set(ENGINES) == {"llama.cpp", "vllm", "tensorrt-llm", "tensorrt-edge-llm", "onnx"}
+    assert set(ENGINES) == {"llama.cpp", "vllm", "tensorrt-llm", "tensorrt-edge-llm", "onnx", "vision"}
     assert all(engine.name == name for name, engine in ENGINES.items())
 
 

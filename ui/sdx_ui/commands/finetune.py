@@ -98,8 +98,9 @@ def schema(
 
     from sdx_finetune.adapt.recipe import AdaptRecipe
     from sdx_finetune.recipe import Recipe
+    from sdx_finetune.vision.recipe import VisionRecipe
 
-    kind = Recipe if scratch and not adapt else AdaptRecipe if adapt and not scratch else AdaptRecipe | Recipe
+    kind = Recipe if scratch and not adapt else AdaptRecipe if adapt and not scratch else AdaptRecipe | Recipe | VisionRecipe
     print(json.dumps(TypeAdapter(kind).json_schema(), indent=1))
 
 
@@ -159,8 +160,14 @@ def check(
     from sdx_finetune.recipe import Recipe
     from sdx_finetune.run import load_recipe
     from sdx_finetune.scratch.dry_run import dry_run
+    from sdx_finetune.vision.recipe import VisionRecipe
 
-    made = dry_run if isinstance(load_recipe(recipe), Recipe) else adapting.dry_run
+    kind = load_recipe(recipe)
+    if isinstance(kind, VisionRecipe):
+        raise typer.BadParameter(
+            f"{recipe}: of method vision nothing is measured beforehand; its stage `encoder` tells CPU seconds a volume"
+        )
+    made = dry_run if isinstance(kind, Recipe) else adapting.dry_run
     verdict = made(recipe, memory_mb, _say)
     print(json.dumps(asdict(verdict), indent=1) if as_json else verdict.advice)
     raise typer.Exit(0 if verdict.fits else 1)

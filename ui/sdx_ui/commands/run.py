@@ -9,12 +9,14 @@ import typer
 
 from sdx_ui.commands.choices import Tongue
 from sdx_ui.commands.domain_commands import run_command, with_domains
+from sdx_ui.commands.medicine import medicine
 
 INDENT = "\n" + " " * 19
 
 app = typer.Typer(
     cls=with_domains(run_command), no_args_is_help=True, help="One run: a scenario in closed loop, a recording, or real equipment."
 )
+app.command()(medicine)
 
 
 @app.command()

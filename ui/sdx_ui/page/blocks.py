@@ -11,6 +11,8 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 
 import gradio as gr
 
+PLACED = {"audit": "record", "alarms": "warnings"}
+"""Ids of the fragments that a narrow screen puts elsewhere: warnings first, the record last."""
 STATIC = files("sdx_ui.page") / "static"
 GROUND, PANEL, EDGE = "#081018", "#101b24", "#22333f"  # as in bridge.css
 
@@ -85,10 +87,10 @@ def blocks_of(layout: Layout, answer: Callable[[str], Iterator[str]]) -> gr.Bloc
         with gr.Row(equal_height=False, elem_id="columns"):
             with gr.Column(scale=6, min_width=320):
                 for name in layout.left:
-                    piece(name, "record" if name == "audit" else None)
+                    piece(name, PLACED.get(name))
             with gr.Column(scale=5, min_width=320):
                 for name in layout.right:
-                    piece(name)
+                    piece(name, PLACED.get(name))
                 with gr.Column(elem_id="chat"):
                     gr.ChatInterface(
                         reply,

@@ -8,7 +8,6 @@ from typing import Any, Protocol
 
 from sdx_domains.contract import Language, language_of
 from sdx_serving.client import ChatError
-from sdx_ui.page.store import BridgeStore
 
 log = logging.getLogger(__name__)
 
@@ -49,7 +48,17 @@ class Talks(Protocol):
     ) -> Iterator[str]: ...
 
 
-def answer(store: BridgeStore, client: Talks | None, question: str, rules: Asks | None = None) -> Iterator[str]:
+class Shown(Protocol):
+    """What questions are about: a picture that is there by now, and the domain that it belongs to."""
+
+    @property
+    def picture(self) -> Any: ...
+
+    @property
+    def domain(self) -> Any: ...
+
+
+def answer(store: Shown, client: Talks | None, question: str, rules: Asks | None = None) -> Iterator[str]:
     """The answer so far, again and again as it grows: the model's words, then the rules'. Never raises for a model that fails."""
     question = question[:LONGEST_QUESTION]
     looked_up = rules(question) if rules and not PRESENT.search(question) else None  # meanwhile the model speaks
@@ -71,7 +80,7 @@ def _in_time(looked_up: "Future[str] | None", later: str) -> str:
         return ""
 
 
-def _of_model(store: BridgeStore, client: Talks | None, question: str) -> Iterator[str]:
+def _of_model(store: Shown, client: Talks | None, question: str) -> Iterator[str]:
     language = language_of(question)
     picture = store.picture
     if picture is None:
