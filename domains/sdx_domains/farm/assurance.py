@@ -1,7 +1,8 @@
 """The safety layer of plans: a proposal becomes an order only through here; a standing plan is watched; the rules always have one.
 
-assure(): is the option one of those offered, are the proposal's words true, is its plan inside the soft box, and does a roll-out made
-anew from the set-points stay off the hard limits and no worse in bounds than the rules. Nothing stored in the option is believed.
+assure(): is the option one of those offered, are the proposal's figures true, is its plan inside the soft box, and does a roll-out made
+anew from the set-points stay off the hard limits and no worse in bounds than the rules. Nothing stored in the option is believed. Who
+misreads what limits or threatens the house is put right, and keeps its plan only where it is as good as the planner's.
 Behind every plan the controller's safety filter holds the hard limits whatever a plan asks.
 """
 
@@ -13,6 +14,7 @@ from sdx_domains.farm.control.limits import limits, outside
 from sdx_domains.farm.faithful import unsupported_numbers
 from sdx_domains.farm.picture import FarmOption, FarmPicture
 from sdx_domains.farm.plan import Plan
+from sdx_domains.farm.planner import CLOSE_EUR_M2, best, worth_eur_m2
 from sdx_domains.farm.situation import wrong_understanding
 
 VALID_S = 8 * 3600.0
@@ -22,7 +24,7 @@ RH_WORSE, TEMP_WORSE = 0.15, 0.05
 
 
 def assure(picture: FarmPicture, options: Sequence[FarmOption], proposal: Proposal) -> Verdict:
-    """accept with an order, or reject with every reason found at the first failing step. Pure and deterministic.
+    """accept with an order; clip where the house was misread; reject with every reason found at the first failing step. Pure, deterministic.
 
     Margins: how the plan compares with limits in the roll-out: temp_low_k and temp_high_k above and below the hard limits,
     rh_out_share and temp_out_share below what is still let pass, gain_eur_m2 against the rules.
@@ -33,6 +35,7 @@ def assure(picture: FarmPicture, options: Sequence[FarmOption], proposal: Propos
         what = "the proposal abstains" if proposal.option_id is None else f"option {proposal.option_id!r} was not offered ({offered})"
         return _verdict(picture, "reject", (what,))
     reasons = (*_unfit_data(picture), *_untrue(picture, option, proposal))
+    option, misread = _put_right(picture, options, option, proposal)
     try:
         plan = Plan.of_setpoints(option.setpoints)
     except ValueError as error:
@@ -43,7 +46,8 @@ def assure(picture: FarmPicture, options: Sequence[FarmOption], proposal: Propos
     reasons, margins = _simulated(picture, plan)
     if reasons:
         return _verdict(picture, "reject", reasons, margins)
-    return _verdict(picture, "accept", (), margins, _order(picture, plan, option.valid_for_s, proposal.source, option))
+    order = _order(picture, plan, option.valid_for_s, proposal.source, option)
+    return _verdict(picture, "clip" if misread else "accept", misread, margins, order)
 
 
 def check(picture: FarmPicture, order: Order) -> Verdict:
@@ -82,11 +86,26 @@ def _unfit_data(picture: FarmPicture) -> tuple[str, ...]:
 
 
 def _untrue(picture: FarmPicture, option: FarmOption, proposal: Proposal) -> tuple[str, ...]:
-    """What the proposal's words get wrong of the picture that it was made from; an older one's words are no concern of this one."""
-    if proposal.picture_id not in ("", picture.id):
-        return ()
-    figures = unsupported_numbers(proposal.reason, picture, [option]) if proposal.reason else ()
-    return (*wrong_understanding(picture, proposal), *figures)
+    """Figures of the proposal that the picture it was made from does not have."""
+    return tuple(unsupported_numbers(proposal.reason, picture, [option])) if proposal.reason and _of(picture, proposal) else ()
+
+
+def _of(picture: FarmPicture, proposal: Proposal) -> bool:
+    """Was it made from this picture? An older one's words are no concern of this one."""
+    return proposal.picture_id in ("", picture.id)
+
+
+def _put_right(
+    picture: FarmPicture, options: Sequence[FarmOption], option: FarmOption, proposal: Proposal
+) -> tuple[FarmOption, tuple[str, ...]]:
+    """The plan that may stand, and what was misread with what became of it; the option itself and nothing where all was read rightly."""
+    misread = wrong_understanding(picture, proposal) if _of(picture, proposal) else ()
+    if not misread:
+        return option, ()
+    planned = best(options)
+    if worth_eur_m2(planned.outcome) - worth_eur_m2(option.outcome) < CLOSE_EUR_M2 and not option.flags:
+        return option, (*misread, f"plan {option.id} is as good as the planner's and stands")
+    return planned, (*misread, f"the planner's plan {planned.id} stands in for {option.id}")
 
 
 def _unfit_time(option: FarmOption) -> tuple[str, ...]:

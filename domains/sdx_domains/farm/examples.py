@@ -22,7 +22,7 @@ from sdx_domains.farm.assurance import assure
 from sdx_domains.farm.branch import branch
 from sdx_domains.farm.language import reason_form
 from sdx_domains.farm.picture import FarmOption, FarmPicture
-from sdx_domains.farm.planner import best, worth_eur_m2
+from sdx_domains.farm.planner import CLOSE_EUR_M2, best, worth_eur_m2
 from sdx_domains.farm.questions import ask
 from sdx_domains.farm.situation import situation_of, understanding_of
 from sdx_domains.farm.world.scenarios import FarmScenario, book, scenario
@@ -37,8 +37,6 @@ SETTLED_S = 6 * 3600.0
 FAILURE_SHARE, OTHER_SHARE, RULES_SHARE = 0.3, 0.15, 0.15
 QUESTIONS, WHAT_IF_SHARE = 4, 0.25
 """Rows of questions per moment, and in which share of the moments one more is a "what if"."""
-CLOSE_EUR_M2 = 0.002
-"""With a second plan this near, confidence is medium."""
 Moment = tuple[FarmPicture, tuple[FarmOption, ...], random.Random, dict[str, Any]]
 """Picture, plans, the season's dice, what tells it from others."""
 
@@ -94,7 +92,7 @@ def teacher_proposal(picture: FarmPicture, options: tuple[FarmOption, ...], lang
         option_id=chosen.id,
         understanding=understanding_of(picture),
         reason=reason_form(picture, chosen, options, language),
-        confidence=0.4 if doubtful else 0.7 if close else 0.9,
+        confidence=0.4 if doubtful else 0.7 if close else 0.9,  # close: a second plan is as good
         needs_human=doubtful,
     )
 

@@ -10,6 +10,8 @@ from sdx_domains.farm.strategies import RULES, book
 
 NOT_WORTH_EUR_M2 = 0.001
 """A plan that promises less than this above the rules' is not worth leaving them: it is within what a roll-out cannot tell apart."""
+CLOSE_EUR_M2 = 0.002
+"""Plans this near to each other are as good; judgement."""
 
 
 def worth_eur_m2(outcome: Outcome) -> float:

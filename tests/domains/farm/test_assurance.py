@@ -12,7 +12,7 @@ from sdx_domains.farm.control.limits import outside
 from sdx_domains.farm.options import shown_options
 from sdx_domains.farm.picture import FarmOption, FarmPicture
 from sdx_domains.farm.plan import Plan
-from sdx_domains.farm.planner import planned
+from sdx_domains.farm.planner import CLOSE_EUR_M2, planned, worth_eur_m2
 
 
 @pytest.fixture(scope="module")
@@ -87,9 +87,25 @@ def test_words_are_held_to_the_picture(picture: FarmPicture, options: tuple[Farm
     lie = good.model_copy(update={"reason": "It is 31.7 °C inside and the wind blows at 27 m/s.", "picture_id": picture.id})
     assert assure(picture, options, lie).kind == "reject"
     elsewhere = Understanding(subject="barn", kind="frost", role="risk")
-    assert assure(picture, options, good.model_copy(update={"understanding": (elsewhere,)})).kind == "reject"
+    put_right = assure(picture, options, good.model_copy(update={"understanding": (elsewhere,)}))
+    assert put_right.kind == "clip" and "barn" in put_right.reasons[0]
     silent = Proposal(option_id=good.option_id, source="model")
     assert any("nothing is said" in reason for reason in assure(picture, options, silent).reasons)
+
+
+def test_who_misreads_the_house_keeps_no_worse_plan_than_the_planners(picture: FarmPicture, options: tuple[FarmOption, ...]) -> None:
+    best = planned(picture, options)
+    worth = {option.id: worth_eur_m2(option.outcome) for option in options}
+    worse = min(options, key=lambda option: worth[option.id])
+    assert worth[worse.id] < worth[str(best.option_id)] - CLOSE_EUR_M2
+    silent = assure(picture, options, Proposal(option_id=worse.id, source="model"))
+    assert silent.kind == "clip" and silent.order is not None and silent.order.option_id == best.option_id
+    assert silent.reasons[-1] == f"the planner's plan {best.option_id} stands in for {worse.id}"
+    as_good = assure(picture, options, Proposal(option_id=best.option_id, source="model"))
+    assert as_good.kind == "clip" and as_good.order is not None and as_good.order.option_id == best.option_id
+    assert "stands" in as_good.reasons[-1] and "stands in" not in as_good.reasons[-1]
+    read = [best.model_copy(update={"option_id": option.id, "reason": ""}) for option in options]
+    assert {assure(picture, options, each).kind for each in read} <= {"accept", "reject"}  # who reads it rightly is not put right
 
 
 @pytest.mark.parametrize("missing", ["forecast", "prices", "twin"])

@@ -15,6 +15,7 @@ from transformers import (
     Qwen3ForCausalLM,
 )
 
+from sdx_domains.ship.examples import situations
 from sdx_finetune.adapt.base import resolve
 from sdx_finetune.adapt.recipe import BaseSpec
 from sdx_finetune.adapt.unpack_gguf import unpack
@@ -106,9 +107,9 @@ def test_the_embedded_model_is_unpacked_once_and_answers_as_its_file(tmp_path: P
     assert len(said) == 1
     assert [path.name for path in base.folder.parent.iterdir()] == [base.folder.name]
     assert base.sha256 in base.folder.name
-    turns = [{"role": "user", "content": "Own ship 55.0 N 12.9 E, course 010, 12 kn. T1 bears 020, CPA 0.3 NM. What to do?"}]
-    spec = ParitySpec.model_validate({"prompts": 1, "greedy_tokens": 24})
-    report = compare(base.folder, embedded_model_path(), "Q8_0", [turns], spec)
+    asked = [situation.messages for situation in situations(2)]  # what it was trained for: elsewhere it hardly knows which word comes next
+    spec = ParitySpec.model_validate({"prompts": len(asked), "greedy_tokens": 24})
+    report = compare(base.folder, embedded_model_path(), "Q8_0", asked, spec)
     assert not report.faults, report.text()
     assert report.tokens_equal
     assert report.top1_agreement >= 0.98
