@@ -99,6 +99,7 @@ class Guard:
         """As offer(), but holds nothing: what a human is asked to approve. Never raises.
 
         The words are held to the picture they were said of, the manoeuvre to the fresh one; the agent's own verdict counts for nothing.
+        Where its words cost the proposal its option, the one that stands in is held to the fresh picture.
         """
         if self._stopped is not None:
             return self._turned_down(picture, "reject", f"stopped: {self._stopped}; reset first")
@@ -108,10 +109,21 @@ class Guard:
         if origin is None:
             return self._turned_down(picture, "reject", f"made from picture {proposal.picture_id!r}, which was not given out here lately")
         try:
-            said = self._domain.assure(origin, options, proposal) if origin is not picture else None
-            return said if said is not None and said.kind == "reject" else self._domain.assure(picture, options, proposal)
+            if origin is picture:
+                return self._domain.assure(picture, options, proposal)
+            said = self._domain.assure(origin, options, proposal)
+            return said if said.kind == "reject" else self._now(picture, options, proposal, said)
         except Exception as error:  # noqa: BLE001  whatever the domain raises, the guard goes on
             return self._turned_down(picture, "reject", f"assurance failed on this proposal: {type(error).__name__}: {error}")
+
+    def _now(self, picture: Any, options: Sequence[Any], proposal: Proposal, said: Verdict) -> Verdict:
+        """Of the fresh picture; `said`: of the picture that the words are about."""
+        stands_in = said.order.option_id if said.order else ""
+        if stands_in in ("", proposal.option_id):
+            return self._domain.assure(picture, options, proposal)
+        verdict = self._domain.assure(picture, options, proposal.model_copy(update={"option_id": stands_in}))
+        kind = "clip" if verdict.kind == "accept" else verdict.kind
+        return verdict.model_copy(update={"kind": kind, "reasons": (*said.reasons, *verdict.reasons)})
 
     def hold(self, picture: Any, verdict: Verdict, now_s: float) -> Verdict:
         """Hold the very order of an earlier assure(), if it is in time and still safe from here. Never raises.

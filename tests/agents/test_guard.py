@@ -309,6 +309,30 @@ def test_a_proposal_is_held_to_the_picture_it_was_made_from() -> None:
     assert guard.offer(fresh, tank.options(fresh), Proposal(option_id="B", picture_id=picture(1.0).id)).kind == "accept"
 
 
+class Stern(Tank):
+    """Takes the option from whoever gives a reason of its own picture."""
+
+    def assure(self, picture: TankPicture, options: Sequence[Option], proposal: Proposal) -> Verdict:
+        if proposal.reason and proposal.picture_id == picture.id:
+            verdict = super().assure(picture, options, proposal.model_copy(update={"option_id": "A"}))
+            return verdict.model_copy(update={"kind": "clip", "reasons": ("misread: A stands in",)})
+        return super().assure(picture, options, proposal)
+
+
+def test_what_stands_in_for_a_misread_option_is_held_to_the_fresh_picture() -> None:
+    tank, told, fresh = Stern(), picture(0.0), picture(3.0)
+    guard = Guard(tank)
+    guard.remember(told)
+    made = Proposal(option_id="B", picture_id=told.id, reason="four is fine")
+    verdict = guard.offer(fresh, tank.options(fresh), made)
+    assert verdict.kind == "clip" and verdict.reasons == ("misread: A stands in",)
+    assert verdict.order is not None and verdict.order.option_id == "A" and verdict.picture_id == fresh.id
+    guard.agent_seen(3.0)
+    assert guard.tick(fresh, 3.0, 3.0).order == verdict.order
+    low = guard.offer(picture(4.0, limit_m=0.9), tank.options(fresh), made)
+    assert low.kind == "reject" and low.reasons == ("misread: A stands in", "unsafe")
+
+
 def test_only_the_newest_pictures_are_remembered() -> None:
     tank, fresh = Tank(), picture(900.0)
     guard = Guard(tank)
