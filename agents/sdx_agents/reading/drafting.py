@@ -23,7 +23,7 @@ from sdx_domains.medicine.privacy.vault import Vault
 from sdx_domains.medicine.volume import Series
 from sdx_serving.vision.client import SeeingChat
 
-LOOK_S, DECIDE_S = 30.0, 30.0
+LOOK_S, DECIDE_S = 60.0, 30.0
 """Deadlines of the encoder and of the decoder: a draft may take seconds, not minutes."""
 
 

@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, ClassVar
@@ -20,11 +21,16 @@ for needed in ("numba", "pydicom", "highdicom", "pynetdicom"):
     if importlib.util.find_spec(needed) is None:
         pytest.skip(f"needs {needed}", allow_module_level=True)
 
+from sdx_agents.reading.cases import CaseStore
+from sdx_domains.medicine.language.render import render
 from sdx_domains.medicine.phantom.render import render as drawn
 from sdx_domains.medicine.phantom.scene import scene
 from sdx_domains.medicine.phantom.write import write_dicom
 from sdx_serving.ports import free_port
+from sdx_serving.vision.client import SeeingChat
 from sdx_ui import cli
+from sdx_ui.reading_room.drafts import drafting
+from sdx_ui.reading_room.serve import draft_series
 
 
 @pytest.fixture(scope="module")
@@ -101,31 +107,53 @@ def test_what_cannot_be_read_is_told_and_ends_with_one(tmp_path, capsys):
     assert "worklist" in capsys.readouterr().err
 
 
-def test_what_arrives_by_dicom_is_drafted_and_stands_on_the_worklist(study, tmp_path):
-    page, dicom = free_port(), free_port()
-    command = [sys.executable, "-c", "from sdx_ui.cli import main; main()", "room", "--folder", str(tmp_path), "--port", str(page)]
-    process = subprocess.Popen([*command, "--listen", str(dicom)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    try:
+def test_what_arrives_by_dicom_stands_on_the_worklist_though_the_room_was_killed_over_it(study, tmp_path):
+    page, dicom, said = free_port(), free_port(), tmp_path / "said.txt"
+    with _room(tmp_path, page, dicom, said) as killed:
         _wait_for(page)
         assert cli_exit(["dicom", "send", str(study), "--to", f"SDX@127.0.0.1:{dicom}"]) == 0
-        ends = time.monotonic() + 240.0
-        while time.monotonic() < ends:
-            with urlopen(f"http://127.0.0.1:{page}/medicine/api/worklist", timeout=30) as answer:
-                if cases := json.loads(answer.read())["result"]:
-                    break
+        time.sleep(4.0)  # whole three seconds after the sender has left; drafting takes some more
+        killed.kill()
+    with _room(tmp_path, page, dicom, said):
+        _wait_for(page)
+        ends = time.monotonic() + 200.0
+        while not (cases := _asked(f"http://127.0.0.1:{page}/medicine/api/worklist")):
+            assert time.monotonic() < ends, f"no case came onto the worklist; the room said: {said.read_text()}"
             time.sleep(0.5)
-        else:
-            pytest.fail("no case came onto the worklist")
         asked = Request(
             f"http://127.0.0.1:{page}/medicine/api/cases/{cases[0]['id']}/questions",
             data=b'{"question": "Is there a pleural effusion?"}',
             headers={"Content-Type": "application/json"},
         )
-        with urlopen(asked, timeout=60) as answer:
-            assert json.loads(answer.read())["result"]["answer"]
-    finally:
-        process.terminate()
-        process.communicate(timeout=60)
+        assert len(cases) == 1 and _asked(asked)["answer"]
+
+
+def test_a_study_is_drafted_from_what_is_measured_while_the_model_is_away(study, tmp_path, capsys):
+    away = SeeingChat(f"http://127.0.0.1:{free_port()}/v1")
+    draft_series(drafting(tmp_path, away), drafting(tmp_path, None), study)
+    store = CaseStore(tmp_path, render)
+    (entry,) = store.worklist()
+    case = store.case(entry.id)
+    assert "without the model" in capsys.readouterr().out
+    assert case.made.model == "none" and "pleural_effusion" in {each.label for each in case.picture.findings}
+
+
+@contextmanager
+def _room(folder: Path, page: int, dicom: int, said: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """`sdx room` that listens; what it prints is added to a file."""
+    command = [sys.executable, "-c", "from sdx_ui.cli import main; main()", "room", "--folder", str(folder), "--port", str(page)]
+    with said.open("ab") as file:
+        process = subprocess.Popen([*command, "--listen", str(dicom)], stdout=file, stderr=subprocess.STDOUT)
+        try:
+            yield process
+        finally:
+            process.terminate()
+            process.wait(timeout=60)
+
+
+def _asked(url: str | Request) -> Any:
+    with urlopen(url, timeout=60) as answer:
+        return json.loads(answer.read())["result"]
 
 
 def cli_exit(arguments: list[str]) -> int:
