@@ -10,7 +10,7 @@ import signal
 import sys
 import threading
 import traceback
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -108,17 +108,7 @@ class Pipeline(Stages[Recipe]):
     """A model from nothing: rows, tokenizer, weights."""
 
     names = STAGES
-
-    def by_name(self) -> Mapping[str, Callable[[], None]]:
-        return {
-            "data": self.data,
-            "tokenizer": self.tokenizer,
-            "train": self.train,
-            "export": self.export,
-            "parity": self.parity,
-            "card": self.card,
-            "snapshot": self.snapshot,
-        }
+    besides = ("snapshot",)
 
     def data(self) -> None:
         """JSONL shards of both splits; those of a stored data set are there already."""

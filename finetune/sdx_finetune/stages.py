@@ -36,7 +36,9 @@ class Stages(ABC, Generic[AnyRecipe]):
     """The stages of one recipe in one folder; a pipeline adds its own."""
 
     names: ClassVar[tuple[str, ...]]
-    """In order."""
+    """In order; each is a method."""
+    besides: ClassVar[tuple[str, ...]] = ()
+    """Stages that are run only when they are named."""
     on: str | None = None
     """Address of the Ray cluster that trains; None: this machine does."""
 
@@ -48,9 +50,9 @@ class Stages(ABC, Generic[AnyRecipe]):
     def held_out(self) -> list[Row]:
         """Rows that no training step has seen."""
 
-    @abstractmethod
     def by_name(self) -> Mapping[str, Callable[[], None]]:
-        """Each of `names` as what it does."""
+        """What can be run by itself: `names` and what is besides, each a method."""
+        return {name: getattr(self, name) for name in (*self.names, *self.besides)}
 
     def stage(self, name: str) -> None:
         """Run one. ValueError when this kind of recipe has none of that name."""

@@ -309,7 +309,7 @@ def test_a_proposal_is_held_to_the_picture_it_was_made_from() -> None:
     assert guard.offer(fresh, tank.options(fresh), Proposal(option_id="B", picture_id=picture(1.0).id)).kind == "accept"
 
 
-class Stern(Tank):
+class Corrector(Tank):
     """Takes the option from whoever gives a reason of its own picture."""
 
     def assure(self, picture: TankPicture, options: Sequence[Option], proposal: Proposal) -> Verdict:
@@ -320,7 +320,7 @@ class Stern(Tank):
 
 
 def test_what_stands_in_for_a_misread_option_is_held_to_the_fresh_picture() -> None:
-    tank, told, fresh = Stern(), picture(0.0), picture(3.0)
+    tank, told, fresh = Corrector(), picture(0.0), picture(3.0)
     guard = Guard(tank)
     guard.remember(told)
     made = Proposal(option_id="B", picture_id=told.id, reason="four is fine")

@@ -8,6 +8,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from sdx_agents.bench import commit
 from sdx_agents.reading import trial
 from sdx_agents.reading.drafting import Drafter
 from sdx_domains.contract import Measuring
@@ -24,11 +25,11 @@ FULL_SLICES = 300
 
 
 def phantoms(asked: Measuring) -> dict[str, Any]:
-    """Held-out phantoms from seed on, judged by what a labeller reads in the report; `--dir` keeps finished cases and goes on from them."""
+    """Held-out phantoms from seed on, judged by what a labeller reads in the report; `--dir` keeps finished cases and, at the same commit, goes on from them."""
     kept = None
     if asked.folder is not None:
         asked.folder.mkdir(parents=True, exist_ok=True)
-        kept = asked.folder / f"phantoms-{asked.seed}-{Path(asked.model).name}.jsonl"
+        kept = asked.folder / f"phantoms-{asked.seed}-{Path(asked.model).name}-{commit()}.jsonl"
     with _drafter(asked) as drafter:
         return {"model": asked.model, **trial.phantoms(drafter, asked.count or trial.COUNT, asked.seed, asked.say, kept)}
 

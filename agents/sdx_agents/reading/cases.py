@@ -213,10 +213,7 @@ class CaseStore:
 
     def collapse(self) -> Collapse:
         """Whether the drafts of this folder have become one template; what was signed is the truth."""
-        cases = sorted(
-            (self._read(path.parent.name) for path in (self.folder / "cases").glob("*/case.json")), key=lambda each: each.created_utc
-        )
-        return collapse([_told(each) for each in cases])
+        return collapse([_told(each) for each in sorted(self._readable(), key=lambda each: each.created_utc)])
 
     def troubles(self) -> tuple[str, ...]:
         """What does not hold: a broken chain, a case that is not as its last record says, a signature of something else."""

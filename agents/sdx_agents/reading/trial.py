@@ -1,5 +1,6 @@
 """Drafts of phantoms that nobody trained on, judged by what a reader would read: the report's text. Start at phantoms()."""
 
+import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -84,8 +85,11 @@ def calibration(drafter: Drafter, count: int, seed: int, say: Callable[[str], No
 def _done(kept: Path | None) -> dict[str, CaseScore]:
     if kept is None or not kept.is_file():
         return {}
-    lines = [line for line in kept.read_text(encoding="utf-8").splitlines() if line.endswith("}")]  # the last one may be cut off by a kill
-    return {each.case: each for each in (CaseScore.model_validate_json(line) for line in lines)}
+    whole = kept.read_bytes()
+    end = whole.rfind(b"\n") + 1
+    if end < len(whole):
+        os.truncate(kept, end)  # a kill cut the last line off: the next one may not be written behind it
+    return {each.case: each for each in (CaseScore.model_validate_json(line) for line in whole[:end].splitlines())}
 
 
 def _scored(drafter: Drafter, phantom: Phantom) -> CaseScore:

@@ -1,8 +1,8 @@
 """The safety layer of plans: a proposal becomes an order only through here; a standing plan is watched; the rules always have one.
 
 assure(): is the option one of those offered, are the proposal's figures true, is its plan inside the soft box, and does a roll-out made
-anew from the set-points stay off the hard limits and no worse in bounds than the rules. Nothing stored in the option is believed. Who
-misreads what limits or threatens the house is put right, and keeps its plan only where it is as good as the planner's.
+anew from the set-points stay off the hard limits and no worse in bounds than the rules. Whether a plan is safe is believed of nothing stored
+in an option. Who misreads what limits or threatens the house is put right, and keeps its plan only where it is as good as the planner's.
 Behind every plan the controller's safety filter holds the hard limits whatever a plan asks.
 """
 
@@ -25,6 +25,8 @@ RH_WORSE, TEMP_WORSE = 0.15, 0.05
 
 def assure(picture: FarmPicture, options: Sequence[FarmOption], proposal: Proposal) -> Verdict:
     """accept with an order; clip where the house was misread; reject with every reason found at the first failing step. Pure, deterministic.
+
+    ValueError: the house was misread and the rules' plan is not among the options, so none can stand in; the caller turns it down.
 
     Margins: how the plan compares with limits in the roll-out: temp_low_k and temp_high_k above and below the hard limits,
     rh_out_share and temp_out_share below what is still let pass, gain_eur_m2 against the rules.

@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,17 +23,6 @@ class AdaptPipeline(Stages[AdaptRecipe]):
     """A model from another."""
 
     names = ADAPT_STAGES
-
-    def by_name(self) -> Mapping[str, Callable[[], None]]:
-        return {
-            "data": self.data,
-            "train": self.train,
-            "merge": self.merge,
-            "export": self.export,
-            "parity": self.parity,
-            "evaluate": self.evaluate,
-            "card": self.card,
-        }
 
     def base(self) -> Base:
         from sdx_finetune.adapt.train import chosen_base

@@ -5,7 +5,6 @@ python -m sdx_finetune.run finetune/recipes/medicine.yaml --stage all --work run
 
 import json
 import shutil
-from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -34,23 +33,11 @@ class VisionPipeline(Stages[Recipe]):
     """A model that reads volumes. `recipe` is its decoder's part, `vision` the whole."""
 
     names = VISION_STAGES
+    besides = ("snapshot",)
 
     def __init__(self, vision: VisionRecipe, recipe_path: Path, work: Path, workers: int = 1) -> None:
         super().__init__(vision.decoder(), recipe_path, work, workers)
         self.vision = vision
-
-    def by_name(self) -> Mapping[str, Callable[[], None]]:
-        return {
-            "data": self.data,
-            "encoder": self.encoder,
-            "cases": self.cases,
-            "tokenizer": self.tokenizer,
-            "train": self.train,
-            "export": self.export,
-            "parity": self.parity,
-            "card": self.card,
-            "snapshot": self.snapshot,
-        }
 
     def data(self) -> None:
         """Slabs, labels and masks of the encoder's phantoms."""

@@ -2,7 +2,6 @@
 
 import base64
 import time
-from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ from numpy.typing import NDArray
 from sdx_serving.client import Completion, DeadlineExceeded, EngineUnavailable, Message, OpenAIChat, RequestRefused
 from sdx_serving.engine import EngineError, Serving
 from sdx_serving.vision.arrays import SHAPE_HEADER
-from sdx_serving.vision.marks import handles
+from sdx_serving.vision.marks import Held, handles
 
 REMEMBERED = 4
 """Volumes that a client keeps (2 MB each), to show them again to an engine that was restarted."""
@@ -85,14 +84,12 @@ class SeeingChat(OpenAIChat):
     def __init__(self, base_url: str, model: str = "default", api_key: str | None = None, model_sha256: str = "") -> None:
         super().__init__(base_url, model, api_key, model_sha256)
         self._api_key = api_key
-        self._shown: OrderedDict[str, NDArray[np.uint8]] = OrderedDict()
+        self._shown: Held[NDArray[np.uint8]] = Held(REMEMBERED)
 
     def look(self, slabs: NDArray[np.uint8], deadline_s: float = 30.0) -> Looked:
         """See look()."""
         seen = look(self.base_url, slabs, self._api_key, deadline_s)
-        self._shown[seen.handle] = slabs
-        while len(self._shown) > REMEMBERED:
-            self._shown.popitem(last=False)
+        self._shown.hold(seen.handle, slabs)
         return seen
 
     def remembers(self, handle: str) -> bool:

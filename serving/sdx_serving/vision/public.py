@@ -3,7 +3,6 @@
 import base64
 import hashlib
 import io
-from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, cast
@@ -13,11 +12,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from sdx_serving.client import Completion, Message, OpenAIChat, RequestRefused
+from sdx_serving.vision.client import REMEMBERED
 from sdx_serving.vision.encoder import HANDLE_DIGITS
-from sdx_serving.vision.marks import handles, look_again, split
+from sdx_serving.vision.marks import Held, handles, look_again, split
 from sdx_serving.vision.presets import Prepared, Preset, prepare
-
-REMEMBERED = 4
 
 
 def without_thinking(text: str, marks: tuple[str, str] | None) -> str:
@@ -62,16 +60,14 @@ class PictureChat:
                 f"{preset.title} takes a tensor: the OpenAI protocol carries pictures only; run it in its own program with prepare()"
             )
         self._chat, self.preset = chat, preset
-        self._shown: OrderedDict[str, list[dict[str, Any]]] = OrderedDict()
+        self._shown: Held[list[dict[str, Any]]] = Held(REMEMBERED)
 
     def look(self, hu: NDArray[np.int16], spacing_mm: tuple[float, float, float], z_mm: NDArray[np.float64] | None = None) -> str:
         """Keep a volume's pictures; the handle for "<ct:HANDLE>". See prepare()."""
         prepared = prepare(self.preset, hu, spacing_mm, z_mm)
         told = repr((self.preset.name, spacing_mm, hu.shape)).encode() + np.ascontiguousarray(hu).tobytes()
         handle = hashlib.sha256(told).hexdigest()[:HANDLE_DIGITS]
-        self._shown[handle] = parts(prepared)
-        while len(self._shown) > REMEMBERED:
-            self._shown.popitem(last=False)
+        self._shown.hold(handle, parts(prepared))
         return handle
 
     def complete(

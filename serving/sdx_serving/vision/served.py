@@ -1,7 +1,6 @@
 """What the vision server serves: volumes are looked at, kept by their handle, and asked about. Start at Served."""
 
 import time
-from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ from sdx_serving.onnx.folder import ModelError
 from sdx_serving.openai_protocol import Answer, ChatRequest, Piece, head, known_model
 from sdx_serving.turns import GATHER_S, WHOLE, Turns
 from sdx_serving.vision.encoder import Encoder, Sight
-from sdx_serving.vision.marks import handles, look_again, replaced
+from sdx_serving.vision.marks import Held, handles, look_again, replaced
 from sdx_serving.vision.tokens import SeeingModel
 from sdx_serving.weights import sha256_of
 
@@ -45,8 +44,8 @@ class Served:
                 f"{folder}: the encoder's tokens are {self.encoder.width} wide, the decoder's {self.decoder.width}: export both again"
             )
         self.sha256 = sha256_of(encoder, decoder)
-        self.began_s, self._kept = int(time.time()), kept
-        self._held: OrderedDict[str, NDArray[np.float32]] = OrderedDict()
+        self.began_s = int(time.time())
+        self._held: Held[NDArray[np.float32]] = Held(kept)
         self._turns = Turns()
 
     def close(self) -> None:
@@ -81,10 +80,7 @@ class Served:
 
         seen = [one async for bundle in self._turns.each(job, gone, WHOLE) for one in bundle]
         for sight in seen:
-            self._held[sight.handle] = sight.tokens
-            self._held.move_to_end(sight.handle)
-            while len(self._held) > self._kept:
-                self._held.popitem(last=False)
+            self._held.hold(sight.handle, sight.tokens)
         return seen[0] if seen else None
 
     def chat(self, request: ChatRequest, told: Answer, gone: Gone) -> AsyncIterator[list[Piece]]:
@@ -104,5 +100,4 @@ class Served:
     def _tokens(self, handle: str) -> NDArray[np.float32]:
         if handle not in self._held:
             raise look_again(handle)
-        self._held.move_to_end(handle)
         return self._held[handle]

@@ -27,6 +27,7 @@ def test_a_phantom_is_drafted_scored_kept_and_not_read_again(tmp_path: Path):
         kept.read_text().replace('"seconds":', '"seconds":123') + '{"case": "phantom-9000', encoding="utf-8"
     )  # a kill cut the last
     again = phantoms(drafter, 1, 5, lines.append, kept)
+    assert len(kept.read_text().splitlines()) == 1  # what was cut off is gone: the next case has a line of its own
     assert again["cases"][0]["seconds"] > 100 and again["summary"]["micro_f1"] == first["summary"]["micro_f1"]
 
 
