@@ -124,7 +124,7 @@ class Line:
             self._again_s = self._monotonic() + self._delay_s
             self._delay_s = min(2 * self._delay_s, DELAY_MAX_S)
             raise NoAnswerError(self._why)
-        self._delay_s = DELAY_S
+        self._delay_s, self._why = DELAY_S, ""
         try:
             answer = transaction()
             self.unanswered -= 1
@@ -133,6 +133,11 @@ class Line:
             if not self.address.baud:
                 self.close()  # a late answer must not be taken for the next one's
             raise NoAnswerError(f"no readable answer within {self.timeout_s:g} s from {self.address.url}") from error
+
+    @property
+    def why(self) -> str:
+        """Why the line could not be opened, when it was tried last; "" when it could."""
+        return self._why
 
     def close(self) -> None:
         with suppress(OSError):

@@ -33,12 +33,17 @@ def open_equipment(
 
 
 def found_site(url: str, units: range = UNITS) -> Site:
-    """Ask which nodes are on the line. Names are made up ("u2_opener_1"); what a value sensor measures only a person knows."""
+    """Ask which nodes are on the line. Names are made up ("u2_opener_1"); what a value sensor measures only a person knows.
+
+    ValueError: the line cannot be opened, or no node on it has a known map.
+    """
     line = Line(url)
     try:
         nodes = [node for unit in units if (node := _found_node(line, unit)) is not None]
     finally:
         line.close()
+    if not nodes and line.why:
+        raise ValueError(f"{line.why}: is the address right, and the node switched on?")
     if not nodes:
         raise ValueError(f"no node with a known map among units {units.start} to {units.stop - 1} of {url}; give a site file")
     return Site.model_validate({"name": url, "nodes": nodes})

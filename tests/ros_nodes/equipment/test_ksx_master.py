@@ -258,7 +258,9 @@ def test_without_a_site_file_it_asks_the_line(serve: Serve) -> None:
     master = open_equipment(served.url)
     assert {each.name for each in master.devices()} >= {"u1_switch_1", "u1_opener_2", "u2_sensor_13", "u3_nutrient_1"}
     master.close()
-    with pytest.raises(ValueError, match="no node with a known map among units 1 to 2"):
+    with pytest.raises(ValueError, match="no node with a known map among units 7 to 8"):
+        found_site(served.url, range(7, 9))
+    with pytest.raises(ValueError, match="cannot open modbus://127.0.0.1"):
         found_site(f"modbus://127.0.0.1:{free_port()}", range(1, 3))
 
 
