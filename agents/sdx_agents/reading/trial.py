@@ -59,7 +59,9 @@ def calibration(drafter: Drafter, count: int, seed: int, say: Callable[[str], No
     scores, truths = np.zeros((count, len(all_))), np.zeros((count, len(all_)), dtype=bool)
     for number in range(count):
         phantom = drawn(scene(first + number), SPACING_MM, keep_masks=False)
-        found = {each.label: each.probability for each in drafter.draft_of(Series(phantom.volume, phantom.facts)).picture.findings}
+        picture = drafter.draft_of(Series(phantom.volume, phantom.facts)).picture
+        said = dict(picture.saw.probability) if picture.saw else {}  # also of labels that the encoder is not heard on
+        found = said | {each.label: each.probability for each in picture.findings}
         there = {each.label for each in phantom.truth}
         for place, kind in enumerate(all_):
             scores[number, place], truths[number, place] = found.get(kind.key, 0.0), kind.key in there

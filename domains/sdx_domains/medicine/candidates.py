@@ -44,6 +44,12 @@ class Study:
     evidence: Evidence | None
     facts: StudyFacts
 
+    def heard(self, label: Label) -> float | None:
+        """The encoder's probability; None without one, and for a label that it cannot tell."""
+        if self.evidence is None or label.key in thresholds().unheard:
+            return None
+        return self.evidence.probability.get(label.key, 0.0)
+
 
 def find(volume: Volume, anatomy: Anatomy, measured: Measurements, evidence: Evidence | None, facts: StudyFacts) -> tuple[Finding, ...]:
     """At most one finding a label, ids F1.. in the order of the table. Works without an encoder: then only what code measures is found."""
@@ -63,7 +69,7 @@ def find(volume: Volume, anatomy: Anatomy, measured: Measurements, evidence: Evi
 
 def _of_region(label: Label, study: Study, part: Part | None) -> Finding | None:
     """Measured part, or the hot part of the encoder's map where the measurement has nothing to show."""
-    by_encoder = study.evidence.probability.get(label.key, 0.0) if study.evidence else None
+    by_encoder = study.heard(label)
     odds = thresholds().measured.get(label.key)
     by_measure = odds.probability(part.value) if odds and part else None
     probability, found_by = _together(by_encoder, by_measure, odds.weight if odds else 0.0)
@@ -95,7 +101,7 @@ def _of_region(label: Label, study: Study, part: Part | None) -> Finding | None:
 def _of_blobs(label: Label, study: Study, blobs: Sequence[Blob]) -> Finding | None:
     """Nodules or masses: the blobs of its size, those that the map points at first."""
     table = thresholds()
-    map_, by_encoder = None, study.evidence.probability.get(label.key, 0.0) if study.evidence else None
+    map_, by_encoder = None, study.heard(label)
     if study.evidence and label.key in study.evidence.maps:
         map_ = on_grid(study.evidence.maps[label.key], study.evidence, study.anatomy)
         if by_encoder and by_encoder >= table.bar and float(map_.max()) > 0:

@@ -11,6 +11,7 @@ from sdx_domains.medicine.labels import labels
 from sdx_domains.medicine.measure.anatomy import segment
 from sdx_domains.medicine.measure.measure import measure
 from sdx_domains.medicine.measure.seen import on_grid
+from sdx_domains.medicine.measure.thresholds import thresholds
 from sdx_domains.medicine.phantom.render import Phantom, render
 from sdx_domains.medicine.phantom.scene import SEEDS, scene
 from sdx_domains.medicine.placing import score
@@ -57,6 +58,12 @@ def test_measurement_alone_finds_what_can_be_measured():
     assert stated["pleural_effusion"].laterality == true["pleural_effusion"].laterality
     assert stated["cardiomegaly"].measure["cardiothoracic_ratio"] > 0.5
     assert all(finding.found_by == "measurement" for finding in stated.values())
+
+
+def test_an_encoder_is_not_heard_on_what_it_cannot_tell():
+    phantom = phantom_of("lymphadenopathy", "pleural_effusion")
+    named = {finding.label for finding in found(phantom, knowing(phantom))}
+    assert "pleural_effusion" in named and not named & set(thresholds().unheard) and "lymphadenopathy" in thresholds().unheard
 
 
 def test_ids_slices_and_boxes_hold_together():

@@ -29,6 +29,7 @@ from sdx_domains.medicine.language.words import (
     with_particle,
     wording,
 )
+from sdx_domains.medicine.measure.thresholds import thresholds as measuring
 from sdx_domains.medicine.picture import PRESENCE, Candidate, MedicinePicture, Statement
 from sdx_domains.medicine.report import ImpressionLine, Report, Section, Sentence, Status
 
@@ -85,8 +86,8 @@ def urgency_of(finding: Finding) -> Urgency:
 
 
 def looked_for(picture: MedicinePicture, statements: Sequence[Statement]) -> set[str]:
-    """Labels that may be denied: the model gave a probability, code measured, or somebody judged a finding of the kind."""
-    seen = set(picture.saw.probability) if picture.saw else set[str]()
+    """Labels that may be denied: the model gave a probability and can tell, code measured, or somebody judged a finding of the kind."""
+    seen = set(picture.saw.probability) - set(measuring().unheard) if picture.saw else set[str]()
     measured = {key for key, field in MEASURED.items() if getattr(picture.measured, field) is not None}
     return seen | measured | {each.finding.label for each in statements}
 

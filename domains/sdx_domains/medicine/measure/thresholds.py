@@ -31,6 +31,8 @@ class Table(Closed):
     """The whole file."""
 
     bar: float
+    unheard: tuple[str, ...] = ()
+    """Keys of labels that the encoder cannot tell."""
     hot: float
     measured: Mapping[str, Odds]
     amounts: Mapping[str, tuple[float, float]]

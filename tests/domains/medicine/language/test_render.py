@@ -149,6 +149,13 @@ def test_what_nobody_looked_for_is_not_denied(study) -> None:
     assert "without a model" in report.statement
 
 
+def test_what_the_model_cannot_tell_is_not_denied(study) -> None:
+    """It gave a probability, and is not heard on it."""
+    report = render(study(), [], "en", "draft")
+    denied, _, unassessed = report.findings_text().partition("Not assessed in this draft: ")
+    assert "ymphadenopathy" not in denied and "lymphadenopathy" in report.findings_text() and unassessed
+
+
 def test_no_prior_is_invented(found, study) -> None:
     text = render(study([found()]), [Statement(finding=found(), present="yes")], "en", "draft").model_dump_json()
     assert "prior" not in text and "new since" not in text and "unchanged" not in text
