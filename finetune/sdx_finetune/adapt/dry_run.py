@@ -17,7 +17,7 @@ from typing import Any
 from sdx_finetune.adapt.recipe import AdaptRecipe
 from sdx_finetune.outcomes import Outcome, outcome_of
 from sdx_finetune.progress import Say
-from sdx_finetune.scratch.dry_run import OUT_OF_MEMORY, STEPS, free_mb, in_a_child
+from sdx_finetune.scratch.dry_run import OUT_OF_MEMORY, STEPS, free_mb, in_a_child, peak_resident_mb
 
 MANY = 1 << 30
 """An interval that never comes."""
@@ -154,7 +154,7 @@ def _measure(recipe: AdaptRecipe) -> Measured:
     each_s = (ends[-1] - ends[0]) / (len(ends) - 1)
     tokens = sum(rows.lengths[i] for i in chosen) / STEPS * _group(recipe)
     gpu = torch.cuda.is_available()
-    peak = torch.cuda.max_memory_allocated() / 2**20 if gpu else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    peak = torch.cuda.max_memory_allocated() / 2**20 if gpu else peak_resident_mb()
     return Measured(
         recipe.train.batch_rows, max(rows.lengths), round(each_s * recipe.train.accumulate / _group(recipe), 4), round(tokens / each_s, 1),
         round(peak, 1), sum(count for count, _ in counts), sum(count for count, learnt in counts if learnt), "cuda" if gpu else "cpu",

@@ -92,6 +92,14 @@ def free_mb() -> float:
     return float("nan")
 
 
+def peak_resident_mb() -> float:
+    """Largest resident size of this program, MB: getrusage would tell its parent's where that was larger."""
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) / 1024
+    return float("nan")
+
+
 def in_a_child(command: list[str]) -> str | None:
     """What `python -m command` prints; None when memory ran out, by an error or by the kernel's hand.
 
@@ -146,7 +154,7 @@ def _measure(recipe: Recipe, batch_tokens: int) -> Measured:
         run.step([batch], 0.0)
     seconds = (time.perf_counter() - began) / (STEPS - 1)
     gpu = run.device.type == "cuda"
-    peak = torch.cuda.max_memory_allocated() / 2**20 if gpu else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    peak = torch.cuda.max_memory_allocated() / 2**20 if gpu else peak_resident_mb()
     return Measured(batch_tokens, length, round(len(ids) / seconds, 1), round(peak, 1), parameter_count(run.model), str(run.device))
 
 
