@@ -200,6 +200,32 @@ def test_two_browsers_do_not_overwrite_each_other(page: Page, served: Any) -> No
     expect(finding(page, "F2")).to_have_attribute("data-present", "yes")
 
 
+def test_what_is_being_written_outlasts_the_answer_to_the_edit_before(page: Page, served: Any) -> None:
+    case = served.add()
+    open_case(page, served, case)
+    page.locator("#reader").fill("Kim^A")
+    page.locator("#begin").click()
+    expect(page.locator("#status")).to_have_text("IN REVIEW")
+    held: list[Any] = []
+    page.route("**/edits", lambda route: held.append(route), times=1)
+    english, korean = (page.locator(f'#report-{language} p[data-findings="F1"] [contenteditable]').first for language in ("en", "ko"))
+    english.fill("A nodule of 20 mm at the right base.")
+    english.press("Enter")
+    korean.click()
+    page.keyboard.press("Control+A")
+    page.keyboard.type("20 mm ")
+    page.wait_for_timeout(50)
+    held.pop().continue_()  # one request: the other language is still being written
+    expect(page.locator('#report-en p[data-edited="true"]')).not_to_have_count(0)
+    page.keyboard.type("nodule.")
+    page.keyboard.press("Enter")
+    expect(page.locator('#report-ko p[data-edited="true"]').first).to_have_text("20 mm nodule.")
+    assert {(each.language, each.now) for each in served.room.store.case(case.id).edits} == {
+        ("en", "A nodule of 20 mm at the right base."),
+        ("ko", "20 mm nodule."),
+    }
+
+
 def test_script_in_tags_and_notes_stays_text(page: Page, served: Any) -> None:
     case = served.add(hostile=True)
     served.room.store.begin(case.id, 0, chest.HOSTILE[:60])

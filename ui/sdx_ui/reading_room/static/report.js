@@ -75,7 +75,7 @@ export function fillAdding() {
 export function drawReports(seen) {
   for (const language of ["en", "ko"]) {
     const place = byId(`report-${language}`);
-    if (place.contains(document.activeElement)) document.activeElement.blur();
+    if (place.contains(document.activeElement)) continue; // she is writing there: drawn when she leaves it
     place.replaceChildren(...body(seen, seen.case.reports[language], language));
   }
 }
@@ -118,10 +118,11 @@ function line(seen, language, { text, finding_ids: ids }, before) {
   Object.assign(words_, { contentEditable: "plaintext-only", spellcheck: false });
   words_.setAttribute("role", "textbox");
   words_.addEventListener("keydown", (event) => { if (event.key === "Enter") { event.preventDefault(); words_.blur(); } if (event.key === "Escape") { words_.textContent = text; words_.blur(); } });
-  words_.addEventListener("blur", () => {
+  words_.addEventListener("blur", (event) => {
     const now = words_.textContent.trim();
-    if (now === text) return;
-    change("edits", { language, was: text, now, finding_ids: ids }).then((done) => { if (!done) words_.textContent = text; });
+    const further = byId(`report-${language}`).contains(event.relatedTarget);
+    if (now !== text) change("edits", { language, was: text, now, finding_ids: ids }).then((done) => { if (!done) words_.textContent = text; });
+    else if (room.seen !== seen && !further) drawReports(room.seen);
   });
   return row;
 }
