@@ -13,16 +13,16 @@ from numpy.typing import NDArray
 from sdx_domains.medicine.evidence import Grid
 from sdx_domains.medicine.volume import PADDING_HU, Volume
 
-SLABS, CHANNELS, PIXELS, CELLS = 32, 4, 128, 16
-PIXEL_MM = 3.0
+SLABS, CHANNELS, PIXELS, CELLS = 32, 6, 192, 24
+PIXEL_MM = 2.0
 CELL_MM = PIXEL_MM * PIXELS / CELLS
-WINDOWS_HU = ((-1350.0, 150.0), (-160.0, 240.0), (100.0, 1500.0), (-900.0, 300.0))
-"""Of the channels: lung (a thin section in the middle of the slab), mediastinum (mean of the slab), calcium and bone (maximum), small dense
-objects in lung (maximum)."""
+WINDOWS_HU = ((-1350.0, 150.0), (-1350.0, 150.0), (-160.0, 240.0), (100.0, 1500.0), (-900.0, 300.0), (-1050.0, -550.0))
+"""Of the channels: lung (the lowest thin section of the slab, and the highest: walls and meshes are gone from a mean), mediastinum (mean of
+the slab), calcium and bone (maximum), small dense objects in lung (maximum), holes in lung (minimum)."""
 THIN = 3
 """Thin sections to a slab."""
 FINE = 2
-"""Fine pixels to a pixel, along each side (_pooled takes two): maxima are taken over these, so that the noise of thin
+"""Fine pixels to a pixel, along each side (_pooled takes two): maxima and minima are taken over these, so that the noise of thin
 slices weighs no more than that of thick ones."""
 MARGIN_MM = (25.0, 12.0)
 """Below and above the lungs: fluid, a hernia and the apices lie there."""
@@ -56,11 +56,10 @@ def slabs(volume: Volume, seen: Frame | None = None) -> tuple[NDArray[np.uint8],
     thin_z = seen.z_low_mm + (np.arange(SLABS * THIN) + 0.5) * thick / THIN
     fine = _resampled(volume, thin_z, thick / THIN, seen)
     highest = _pooled(fine, np.maximum).reshape(SLABS, THIN, PIXELS, PIXELS).max(axis=1)
+    lowest = _pooled(fine, np.minimum).reshape(SLABS, THIN, PIXELS, PIXELS).min(axis=1)
     thin = _pooled(fine, np.add).reshape(SLABS, THIN, PIXELS, PIXELS) / np.float32(FINE**2)
-    middle, mean = thin[:, THIN // 2], thin.mean(axis=1)
-    picture = np.stack(
-        [_windowed(channel, window) for channel, window in zip((middle, mean, highest, highest), WINDOWS_HU, strict=True)], axis=1
-    )
+    shown = thin[:, 0], thin[:, -1], thin.mean(axis=1), highest, highest, lowest
+    picture = np.stack([_windowed(channel, window) for channel, window in zip(shown, WINDOWS_HU, strict=True)], axis=1)
     first = -(CELLS - 1) / 2 * CELL_MM
     return picture, Grid(z_mm=thin_z.reshape(SLABS, THIN).mean(axis=1), y0_mm=seen.y_mm + first, x0_mm=seen.x_mm + first, cell_mm=CELL_MM)
 

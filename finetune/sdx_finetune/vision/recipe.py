@@ -16,11 +16,17 @@ VISION_TOKEN = "<|vision|>"
 """Stands in a training row's ids where a visual token goes in; no text writes it."""
 
 
+Render = dict[str, str | int | float | bool | tuple[float, ...]]
+"""Arguments of the phantom's renderer."""
+
+
 class Phantoms(Closed):
-    """How many, and from which seed on. Splits are apart by their seeds."""
+    """How many, from which seed on, and how they are drawn. Splits are apart by their seeds."""
 
     count: int = Field(ge=1)
     seed: int = Field(ge=0, lt=HELD_OUT_SEED)
+    render: Render = Field(default_factory=dict)
+    """Besides those of all splits, and before them."""
 
     @property
     def seeds(self) -> range:
@@ -45,8 +51,8 @@ class DataOfVision(Closed):
     """Dotted name of `rows(count, seed) -> Iterator[dict]`; marks of volumes in them are taken out."""
     shard: int = Field(25, ge=1)
     """Phantoms to a file: what a kill loses at most."""
-    render: dict[str, str | int | float | bool | tuple[float, ...]] = Field(default_factory=dict)
-    """Arguments of the phantom's renderer."""
+    render: Render = Field(default_factory=dict)
+    """Of all splits."""
     rows: Dotted = "sdx_domains.medicine.language.examples:rows_of"
     """Dotted name of `rows_of(picture, true_ids, seed) -> Iterator[dict]`: chat rows about one study, with <ct:HANDLE> for the volume."""
 
@@ -77,6 +83,8 @@ class EncoderSpec(Closed):
     mask_weight: float = Field(0.5, ge=0)
     """Of the loss on maps, beside that on labels."""
     epochs: float = Field(8.0, gt=0)
+    restarts: tuple[float, ...] = ()
+    """Epochs at which the learning rate begins anew, in order (SGDR, Loshchilov and Hutter 2017): so can a training be lengthened that has ended."""
     batch: int = Field(8, ge=1)
     learning_rate: float = Field(2e-3, gt=0)
     warmup: float = Field(0.05, ge=0, lt=1)

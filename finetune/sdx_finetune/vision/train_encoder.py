@@ -1,12 +1,13 @@
 """Train the encoder on shards of phantoms, surviving kill -9. Start at train()."""
 
+import ctypes
 import json
 import math
 import os
 import time
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,8 @@ SHIFT_CELLS, SHIFT_SLABS, SHIFT_PIXELS = 1, 1, 3
 """Of augmentation: most that a volume is moved; pixels are less than half a cell, so masks stay where they are."""
 NOISE_GREY, GAIN, OFFSET_GREY = 6.0, 0.06, 6.0
 """Of augmentation: largest standard deviation of noise, largest change of contrast (share) and brightness, in grey levels of 255."""
+_M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4
+"""Of glibc's malloc.h."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +41,13 @@ class Batch:
 @cache
 def _noise() -> Tensor:
     """A field of unit noise, larger than a picture: another piece of it each time costs less than new noise, and serves as well."""
-    return torch.randn((2 * SLABS, CHANNELS, PIXELS + 64, PIXELS + 64), generator=torch.Generator().manual_seed(0))
+    return torch.randn((2 * SLABS, CHANNELS, PIXELS + 64, PIXELS + 64), generator=torch.Generator().manual_seed(0)).bfloat16()
+
+
+@partial(torch.compile, dynamic=False)
+def _changed(grey: Tensor, gain: Tensor, offset: Tensor, noise: Tensor, share: Tensor) -> Tensor:
+    """One volume, brighter and noisier. Compiled: in one pass over its bytes, not in five over floats, it takes a ninth of the time."""
+    return (grey.float() * gain + offset + noise.float() * share).clamp(0, 255).round().to(torch.uint8)
 
 
 def batch_of(volumes: Volumes, numbers: NDArray[np.int64], rng: np.random.Generator | None) -> Batch:
@@ -46,17 +55,17 @@ def batch_of(volumes: Volumes, numbers: NDArray[np.int64], rng: np.random.Genera
     slabs, cells = torch.from_numpy(volumes.slabs(numbers)), torch.from_numpy(volumes.cells[numbers])
     present = torch.from_numpy(volumes.present[numbers])
     if rng is None:
-        return Batch(slabs.float(), present, cells)
+        return Batch(slabs, present, cells)
     z, y, x = (int(rng.integers(-most, most + 1)) for most in (SHIFT_SLABS, SHIFT_CELLS, SHIFT_CELLS))
     down, along = (int(rng.integers(-SHIFT_PIXELS, SHIFT_PIXELS + 1)) for _ in range(2))
     side = slabs.shape[-1] // cells.shape[-1]
-    grey = _moved(slabs, (z, 0, y * side + down, x * side + along)).float()
+    grey = _moved(slabs, (z, 0, y * side + down, x * side + along))
     for volume in grey:
         gain = 1 + torch.from_numpy(rng.uniform(-GAIN, GAIN, (1, len(volume[0]), 1, 1))).float()
         offset = torch.from_numpy(rng.uniform(-OFFSET_GREY, OFFSET_GREY, (1, len(volume[0]), 1, 1))).float()
         at = [int(rng.integers(size)) for size in (SLABS, 64, 64)]
         noise = _noise()[at[0] : at[0] + SLABS, :, at[1] : at[1] + PIXELS, at[2] : at[2] + PIXELS]
-        volume.mul_(gain).add_(offset).add_(noise, alpha=rng.uniform(0, NOISE_GREY)).clamp_(0, 255)
+        volume.copy_(_changed(volume, gain, offset, noise, torch.tensor(rng.uniform(0, NOISE_GREY), dtype=torch.float32)))
     return Batch(grey, present, _moved(cells, (z, y, x)))
 
 
@@ -71,12 +80,21 @@ def _moved(array: Tensor, by: tuple[int, ...]) -> Tensor:
     return made
 
 
+def _keep_memory() -> None:
+    """What was freed is used again, not handed back: a batch's features are mapped anew each step otherwise, for 40 % of its time."""
+    with suppress(AttributeError, OSError):  # glibc alone has it
+        libc = ctypes.CDLL(None)
+        libc.mallopt(_M_MMAP_MAX, 0)
+        libc.mallopt(_M_TRIM_THRESHOLD, -1)
+
+
 class Run:
     """One training in a folder: model, optimiser, state, checkpoint."""
 
     def __init__(self, spec: EncoderSpec, volumes: Volumes, labels: int, work: Path, say: Say) -> None:
         torch.manual_seed(spec.seed)
         torch.set_num_threads(spec.threads)
+        _keep_memory()
         self.spec, self.volumes, self.work, self.say = spec, volumes, work, say
         self.model = Encoder(spec, labels).to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
         matrices = [p for p in self.model.parameters() if p.ndim > 1]
@@ -141,7 +159,11 @@ class Run:
         return float(of_labels.detach()), float(of_maps.detach())
 
     def _rate(self) -> float:
-        done = self.step / self.steps
+        """Share of the learning rate: warm-up and cosine, from each restart on anew."""
+        ends = [*(round(epoch * self.per_epoch) for epoch in self.spec.restarts), self.steps]
+        cycle = next((at for at, end in enumerate(ends) if self.step < end), len(ends) - 1)
+        began = ends[cycle - 1] if cycle else 0
+        done = (self.step - began) / (ends[cycle] - began)
         if done < self.spec.warmup:
             return max(done / self.spec.warmup, 0.02)
         return 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * (done - self.spec.warmup) / (1 - self.spec.warmup)))

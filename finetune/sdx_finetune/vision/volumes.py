@@ -94,11 +94,12 @@ def jobs_of(data: DataOfVision, split: str, folder: Path, kind: str = "volumes",
     `origin`: what else goes into them, e.g. the encoder that looked.
     """
     phantoms: Phantoms = getattr(data, split)
-    mark = digest([data.render, origin])[:8]
+    render = {**data.render, **phantoms.render}
+    mark = digest([render, origin])[:8]
     made = []
     for first in range(phantoms.seed, phantoms.seeds.stop, data.shard):
         seeds = range(first, min(first + data.shard, phantoms.seeds.stop))
-        made.append(Job(folder / f"{kind}-{split}-{mark}-{first:09d}-{len(seeds)}.npz", seeds, dict(data.render)))
+        made.append(Job(folder / f"{kind}-{split}-{mark}-{first:09d}-{len(seeds)}.npz", seeds, dict(render)))
     return made
 
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from sdx_serving.openai_protocol import Refusal
 
 SHAPE_HEADER = "x-shape"
-"""Of a raw body: "32,4,128,128"."""
+"""Of a raw body: "32,6,192,192"."""
 MEMBER = "slabs.npy"
 """The one array of an npz file, as np.savez(file, slabs=...) writes it."""
 _NPY_HEADER_BYTES = 4096

@@ -19,7 +19,7 @@ from sdx_serving.vision.arrays import SHAPE_HEADER
 from sdx_serving.vision.marks import Held, handles
 
 REMEMBERED = 4
-"""Volumes that a client keeps (2 MB each), to show them again to an engine that was restarted."""
+"""Volumes that a client keeps (7 MB each), to show them again to an engine that was restarted."""
 _GONE = 410
 
 

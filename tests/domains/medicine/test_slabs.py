@@ -9,6 +9,8 @@ from sdx_domains.medicine.slabs import CELLS, CHANNELS, LEAST_HEIGHT_MM, PIXELS,
 from sdx_domains.medicine.volume import Volume
 
 BEAD_LPS_MM = (62.0, 10.0, -15.0)
+SOFT, CALCIUM = 2, 3
+"""Channels."""
 
 
 def chest(spacing_mm: tuple[float, float, float] = (4.0, 2.0, 2.0)) -> Volume:
@@ -33,11 +35,13 @@ def test_shape_and_windows():
     assert picture.dtype == np.uint8
     assert len(grid.z_mm) == SLABS
     middle = picture[SLABS // 2]
-    lung, soft, calcium, dense = middle[:, PIXELS // 2, PIXELS // 2 - 24]
-    assert abs(int(lung) - 85) <= 2  # -850 HU in -1350..150
+    low, high, soft, calcium, dense, holes = middle[:, PIXELS // 2, PIXELS // 2 - 36]
+    assert low == high
+    assert abs(int(low) - 85) <= 2  # -850 HU in -1350..150
     assert soft == calcium == 0
     assert abs(int(dense) - 11) <= 2  # -850 HU in -900..300
-    assert abs(int(middle[1, PIXELS // 2, PIXELS // 2]) - 128) <= 2  # 40 HU in -160..240
+    assert abs(int(holes) - 102) <= 2  # -850 HU in -1050..-550
+    assert abs(int(middle[SOFT, PIXELS // 2, PIXELS // 2]) - 128) <= 2  # 40 HU in -160..240
 
 
 def test_same_volume_gives_the_same_bytes():
@@ -48,7 +52,7 @@ def test_same_volume_gives_the_same_bytes():
 def test_a_bead_is_where_its_cell_says(spacing_mm):
     """The brightest pixel of the calcium channel, taken through the grid, is the bead, whatever the spacing."""
     picture, grid = slabs(chest(spacing_mm))
-    slab, row, column = np.unravel_index(int(picture[:, 2].argmax()), (SLABS, PIXELS, PIXELS))
+    slab, row, column = np.unravel_index(int(picture[:, CALCIUM].argmax()), (SLABS, PIXELS, PIXELS))
     per_cell = PIXELS / CELLS
     x, y, z = grid.lps_mm((float(slab), (row + 0.5) / per_cell - 0.5, (column + 0.5) / per_cell - 0.5))
     thick = float(np.diff(grid.z_mm).mean())
@@ -60,7 +64,7 @@ def test_a_bead_is_where_its_cell_says(spacing_mm):
 def test_thin_and_thick_slices_show_the_same():
     """The mediastinum channel differs by less than 2.5 grey levels of 255 in the mean."""
     thin, thick = slabs(chest((2.0, 1.0, 1.0)))[0], slabs(chest((4.0, 2.0, 2.0)))[0]
-    apart = np.abs(thin[:, 1].astype(int) - thick[:, 1].astype(int))
+    apart = np.abs(thin[:, SOFT].astype(int) - thick[:, SOFT].astype(int))
     assert float(apart.mean()) < 2.5
 
 
@@ -83,8 +87,8 @@ def test_what_is_beyond_the_volume_is_air():
     seen = frame(part)
     assert seen.z_high_mm - seen.z_low_mm == pytest.approx(LEAST_HEIGHT_MM)
     picture, _ = slabs(part)
-    assert picture[0, 1].max() == 0
-    assert picture[SLABS // 2, 1].max() > 100
+    assert picture[0, SOFT].max() == 0
+    assert picture[SLABS // 2, SOFT].max() > 100
 
 
 def test_gas_of_the_gut_does_not_move_the_frame():

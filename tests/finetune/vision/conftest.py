@@ -6,6 +6,8 @@ from importlib.util import find_spec
 import numpy as np
 import pytest
 
+from sdx_domains.medicine.slabs import CELLS, CHANNELS, PIXELS, SLABS
+
 collect_ignore = [] if all(find_spec(name) for name in ("torch", "onnx", "scipy", "numba")) else [
     "test_calibrate.py", "test_decoder.py", "test_encoder.py", "test_volumes.py", "test_pipeline.py",
 ]  # fmt: skip
@@ -16,8 +18,8 @@ BLOCK = (8, 4, 4)
 def drawn(count: int, labels: int, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Slabs, present, cells."""
     rng = np.random.default_rng(seed)
-    slabs = rng.integers(80, 110, (count, 32, 4, 128, 128), dtype=np.uint8)
-    present, cells = np.zeros((count, labels), np.float32), np.zeros((count, 32, 16, 16), np.int32)
+    slabs = rng.integers(80, 110, (count, SLABS, CHANNELS, PIXELS, PIXELS), dtype=np.uint8)
+    present, cells = np.zeros((count, labels), np.float32), np.zeros((count, SLABS, CELLS, CELLS), np.int32)
     slab, row, column = BLOCK
     slabs[1::2, slab : slab + 2, :, row * 8 : row * 8 + 16, column * 8 : column * 8 + 16] = 220
     cells[1::2, slab : slab + 2, row : row + 2, column : column + 2] = 1

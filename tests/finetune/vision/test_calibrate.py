@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from sdx_domains.medicine.slabs import CHANNELS, PIXELS, SLABS
 from sdx_finetune.vision.calibrate import auroc, calibrated, platt
 from sdx_finetune.vision.encoder import Encoder
 from sdx_finetune.vision.recipe import EncoderSpec
@@ -40,5 +41,5 @@ def test_another_kind_of_volume_is_unlike_the_training(volumes: Callable[..., An
     assert logits.shape == (8, 3)
     with torch.no_grad():
         like = reader.unlike(reader.encoder(torch.from_numpy(volumes(4, seed=2).slabs(range(4)))))
-        strange = reader.unlike(reader.encoder(torch.from_numpy(np.full((1, 32, 4, 128, 128), 230, np.uint8))))
+        strange = reader.unlike(reader.encoder(torch.from_numpy(np.full((1, SLABS, CHANNELS, PIXELS, PIXELS), 230, np.uint8))))
     assert float(strange.min()) > max(1.0, float(like.max()))

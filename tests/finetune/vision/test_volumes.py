@@ -7,6 +7,7 @@ import pytest
 
 from sdx_domains.medicine.evidence import Grid
 from sdx_domains.medicine.labels import labels
+from sdx_domains.medicine.slabs import CELL_MM, CHANNELS, PIXELS, SLABS
 from sdx_domains.medicine.volume import Volume
 from sdx_finetune.vision.recipe import DataOfVision
 from sdx_finetune.vision.volumes import cells_of, jobs_of, make_volumes, open_volumes, rendered
@@ -16,19 +17,19 @@ COARSE = {"spacing_mm": (12.0, 6.0, 6.0)}
 
 def test_a_voxel_marks_the_cell_that_it_lies_in() -> None:
     volume = Volume(np.zeros((40, 64, 64), np.int16), (6.0, 6.0, 6.0), (-189.0, -189.0, 3.0), np.linspace(3, 237, 40))
-    grid = Grid(z_mm=np.linspace(4, 252, 32), y0_mm=-180.0, x0_mm=-180.0, cell_mm=24.0)
+    grid = Grid(z_mm=np.linspace(4, 252, 32), y0_mm=-184.0, x0_mm=-184.0, cell_mm=CELL_MM)
     masks = np.zeros(volume.hu.shape, np.uint32)
     for index, label in (((0, 0, 0), 0), ((39, 63, 60), 19), ((20, 30, 10), 5), ((20, 30, 10), 6)):
         masks[index] |= np.uint32(1 << label)
     cells = cells_of(masks, volume, grid)
     found = {(*map(int, where), bit) for where in zip(*np.nonzero(cells), strict=True) for bit in range(20) if cells[where] >> bit & 1}
-    # z 3 mm is slab 0, 237 mm slab 29; x -189 + 60 * 6 = 171 mm is column (171 + 180) / 24 = 14.6 -> 15
+    # z 3 mm is slab 0, 237 mm slab 29; x -189 + 60 * 6 = 171 mm is column (171 + 184) / 16 = 22.2 -> 22
     assert found == {(0, 0, 0, 0), (29, 15, 15, 19), (15, 7, 2, 5), (15, 7, 2, 6)}
 
 
 def test_voxels_outside_of_the_picture_mark_nothing() -> None:
     volume = Volume(np.zeros((2, 2, 2), np.int16), (400.0, 6.0, 6.0), (500.0, 0.0, -400.0), np.array([-400.0, 0.0]))
-    grid = Grid(z_mm=np.linspace(4, 252, 32), y0_mm=-180.0, x0_mm=-180.0, cell_mm=24.0)
+    grid = Grid(z_mm=np.linspace(4, 252, 32), y0_mm=-184.0, x0_mm=-184.0, cell_mm=CELL_MM)
     assert not cells_of(np.ones((2, 2, 2), np.uint32), volume, grid).any()
 
 
@@ -47,7 +48,7 @@ def test_labels_are_those_of_the_phantom_and_masks_lie_within(made: tuple[DataOf
     for number, seed in enumerate(data.train.seeds):
         truth = {finding.label for finding in rendered(seed, dict(data.render)).truth}
         assert {label.key for label, there in zip(labels(), volumes.present[number], strict=True) if there} == truth
-    assert volumes.slabs([2, 0]).shape == (2, 32, 4, 128, 128)
+    assert volumes.slabs([2, 0]).shape == (2, SLABS, CHANNELS, PIXELS, PIXELS)
     assert (volumes.slabs([2])[0] == volumes.shards[1][0]).all()
 
 
