@@ -90,9 +90,17 @@ class EncoderSpec(Closed):
     warmup: float = Field(0.05, ge=0, lt=1)
     weight_decay: float = Field(0.02, ge=0)
     precision: Literal["bf16", "fp32"] = "bf16"
+    compile: bool = True
+    """Of the augmentation; needs a C++ compiler."""
     threads: int = Field(2, ge=1)
     checkpoint_minutes: float = Field(2.0, gt=0)
     seed: int = 0
+
+    @model_validator(mode="after")
+    def _restarts_lie_within(self) -> Self:
+        if any(low >= high for low, high in pairwise((0.0, *self.restarts, self.epochs))):
+            raise ValueError(f"restarts {list(self.restarts)} must rise from above 0 to below epochs, {self.epochs:g}")
+        return self
 
 
 class VisionParity(Closed):

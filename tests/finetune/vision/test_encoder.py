@@ -1,5 +1,6 @@
 """The encoder learns what is there and where, and goes on after a kill as if nothing had been."""
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import torch
 from sdx_domains.medicine.slabs import CELLS, CHANNELS, PIXELS, SLABS
 from sdx_finetune.vision.encoder import Encoder, losses
 from sdx_finetune.vision.recipe import EncoderSpec
-from sdx_finetune.vision.train_encoder import Run, batch_of
+from sdx_finetune.vision.train_encoder import Run, batch_of, changed, compiled
 
 SMALL = EncoderSpec.model_validate(
     {
@@ -23,6 +24,7 @@ SMALL = EncoderSpec.model_validate(
         "learning_rate": 1e-2,
         "threads": 1,
         "precision": "fp32",
+        "compile": False,
     }
 )
 Make = Callable[..., Any]
@@ -51,6 +53,16 @@ def test_it_learns_what_and_where(volumes: Make, tmp_path: Path) -> None:
     marked = torch.from_numpy((held_out.cells[there] & 1).astype(np.float32))
     near = torch.nn.functional.max_pool3d(marked[:, None], 3, 1, 1).flatten(1)
     assert near.gather(1, highest).all()  # within a cell of what the mask marks, of thousands
+
+
+def test_the_learning_rate_falls_and_begins_anew(volumes: Make, tmp_path: Path) -> None:
+    run = Run(SMALL.model_copy(update={"epochs": 40.0, "restarts": (20.0,), "batch": 2}), volumes(4), 3, tmp_path, quiet)
+    rates = []
+    while run.step < run.steps:
+        rates.append(run._rate())
+        run.step += 1
+    assert run.steps == 80 and rates[39] < 0.05 and rates[79] < 0.05
+    assert max(rates[:40]) > 0.95 and max(rates[40:]) > 0.95 and rates[:40] == rates[40:]
 
 
 def test_a_cell_looks_at_the_pixels_that_its_mask_is_of() -> None:
@@ -89,6 +101,16 @@ def test_what_is_moved_stays_with_its_mask_and_is_never_mirrored(volumes: Make) 
         assert float(bright.nonzero()[:, 3].float().mean()) < CELLS / 2 - 0.5
     plain = batch_of(held, np.array([1]), None)
     assert (plain.slabs.numpy() == held.slabs([1])).all()
+
+
+@pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler")
+def test_compiled_augmentation_makes_the_same_volume() -> None:
+    rng = torch.Generator().manual_seed(0)
+    grey = torch.randint(0, 256, (2, 3, 16, 16), generator=rng, dtype=torch.uint8)
+    gain, offset = 1 + 0.1 * torch.randn((2, 3, 1, 1), generator=rng), 9 * torch.randn((2, 3, 1, 1), generator=rng)
+    noise = torch.randn(grey.shape, generator=rng).bfloat16()
+    plain, quick = (change(grey, gain, offset, noise, torch.tensor(5.0)) for change in (changed, compiled()))
+    assert (plain.int() - quick.int()).abs().max() <= 1 and (plain != quick).float().mean() < 0.01
 
 
 def test_a_resumed_run_ends_where_an_unbroken_one_does(volumes: Make, tmp_path: Path) -> None:

@@ -26,7 +26,7 @@ SMALL: dict[str, Any] = {
         "render": {"spacing_mm": [6.0, 3.0, 3.0]},
         "rows": "toy_studies:rows_of",
     },
-    "encoder": {"widths": [4, 8, 16], "blocks": 1, "epochs": 2, "batch": 2, "threads": 1},
+    "encoder": {"widths": [4, 8, 16], "blocks": 1, "epochs": 2, "batch": 2, "threads": 1, "compile": False},
     "tokenizer": {"vocab_size": 400, "fit_rows": 10},
     "model": {"hidden": 64, "ffn": 128, "layers": 1, "heads": 2, "kv_heads": 1, "head_dim": 32, "context": 1024},
     "projector_hidden": 32,

@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from sdx_finetune.run import load_recipe
-from sdx_finetune.vision.recipe import HELD_OUT_SEED, TUNING_SEED, DataOfVision, Phantoms, VisionRecipe
+from sdx_finetune.vision.recipe import HELD_OUT_SEED, TUNING_SEED, DataOfVision, EncoderSpec, Phantoms, VisionRecipe
 
 SHIPPED = Path(__file__).parents[3] / "finetune/recipes/medicine.yaml"
 
@@ -32,6 +32,12 @@ def test_the_shipped_recipe_is_one() -> None:
 def test_seeds_keep_to_their_splits(change: dict[str, dict[str, int]], why: str) -> None:
     with pytest.raises(ValueError, match=why):
         DataOfVision.model_validate(change)
+
+
+@pytest.mark.parametrize("restarts", [(0.0,), (4.0,), (3.0, 2.0), (2.0, 2.0)])
+def test_restarts_lie_within_the_training(restarts: tuple[float, ...]) -> None:
+    with pytest.raises(ValueError, match="must rise"):
+        EncoderSpec(epochs=4.0, restarts=restarts)
 
 
 def test_a_span_of_seeds_is_counted() -> None:
