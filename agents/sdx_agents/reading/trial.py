@@ -30,6 +30,8 @@ LEAST_NODULE_MM = 6.0
 """A smaller one is not scored: Fleischner 2017 follows none below 6 mm in patients of low risk."""
 DECIDED = 0.97
 """Least share of cases of a label that its abstention band leaves decided: with twenty labels a tenth each would put two doubts into every report."""
+RIGHT = 0.7
+"""Least share of a label's statements that are there, where any operating point reaches it: who is often told wrongly stops reading."""
 GROUNDING = "grounding"
 """Name of the check that finds a sentence without finding, slice, region or measure behind it."""
 
@@ -67,7 +69,7 @@ def calibration(drafter: Drafter, count: int, seed: int, say: Callable[[str], No
             scores[number, place], truths[number, place] = found.get(kind.key, 0.0), kind.key in there
         say(f"{number + 1}/{count} phantom-{first + number}")
     fit = {
-        kind.key: calibrate(scores[:, place], truths[:, place], DECIDED)
+        kind.key: calibrate(scores[:, place], truths[:, place], DECIDED, RIGHT)
         for place, kind in enumerate(all_)
         if 0 < truths[:, place].sum() < count
     }

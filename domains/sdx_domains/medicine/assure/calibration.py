@@ -33,8 +33,10 @@ class Calibrated(Closed):
     """... of the cases outside the band."""
 
 
-def calibrate(scores: NDArray[np.floating], truths: NDArray[np.bool_], coverage: float = 0.9) -> Calibrated:
+def calibrate(scores: NDArray[np.floating], truths: NDArray[np.bool_], coverage: float = 0.9, least_precision: float = 0.0) -> Calibrated:
     """Operating point of maximal F1, and the band that leaves fewest errors while at least `coverage` of the cases stay decided.
+
+    `least_precision`: share of what is stated at the point that is there, where any point reaches it.
 
     Args:
         scores: (N,) probabilities, 0..1.
@@ -50,7 +52,7 @@ def calibrate(scores: NDArray[np.floating], truths: NDArray[np.bool_], coverage:
         )
     if not (np.isfinite(scores).all() and scores.min() >= 0.0 and scores.max() <= 1.0):
         raise ValueError(f"scores from {scores.min()} to {scores.max()}: probabilities from 0 to 1 are wanted")
-    point = best_point(scores, truths)
+    point = best_point(scores, truths, least_precision)
     low, high = band(scores, truths, point, coverage)
     outside = (scores < low) | (scores >= high)
     wrong = (scores >= point) != truths
@@ -61,13 +63,15 @@ def calibrate(scores: NDArray[np.floating], truths: NDArray[np.bool_], coverage:
     )  # fmt: skip
 
 
-def best_point(scores: NDArray[np.float64], truths: NDArray[np.bool_]) -> float:
+def best_point(scores: NDArray[np.float64], truths: NDArray[np.bool_], least_precision: float = 0.0) -> float:
     """Threshold (score >= it: positive) of maximal F1, in the middle of its gap between two scores, so that new cases have room."""
     order = np.argsort(-scores, kind="stable")
     ranked, hits = scores[order], np.cumsum(truths[order])
     last = np.append(ranked[1:] != ranked[:-1], True)  # only between different scores can a threshold lie
-    f1s = np.where(last, 2.0 * hits / (np.arange(1, len(ranked) + 1) + truths.sum()), -1.0)
-    best = int(f1s.argmax())
+    stated = np.arange(1, len(ranked) + 1)
+    f1s = np.where(last, 2.0 * hits / (stated + truths.sum()), -1.0)
+    precise = hits / stated >= least_precision
+    best = int(np.where(precise, f1s, -1.0).argmax()) if (last & precise).any() else int(f1s.argmax())
     below = ranked[best + 1] if best + 1 < len(ranked) else 0.0
     return float((ranked[best] + below) / 2.0)
 

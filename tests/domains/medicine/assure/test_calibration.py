@@ -25,6 +25,14 @@ def test_no_other_threshold_has_a_larger_f1(pairs):
     assert best >= max(f1(scores >= t, truths) for t in (0.05, 0.15, 0.3, 0.7, 0.95)) - 1e-12
 
 
+def test_of_what_is_stated_enough_is_there_where_that_can_be():
+    scores = np.array([0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2])
+    truths = np.array([1, 1, 0, 0, 0, 1, 1, 1], dtype=bool)
+    assert best_point(scores, truths) < 0.2 and best_point(scores, truths, 0.65) == pytest.approx(0.75)
+    assert calibrate(scores, truths, 0.9, 0.65).point == pytest.approx(0.75)
+    assert best_point(scores, ~truths, 0.9) == best_point(scores, ~truths)  # no point is so precise
+
+
 def test_the_band_lowers_the_risk_within_its_budget():
     scores, truths = sample(1)
     found = calibrate(scores, truths, coverage=0.9)
