@@ -24,7 +24,7 @@ def test_a_voxel_marks_the_cell_that_it_lies_in() -> None:
     cells = cells_of(masks, volume, grid)
     found = {(*map(int, where), bit) for where in zip(*np.nonzero(cells), strict=True) for bit in range(20) if cells[where] >> bit & 1}
     # z 3 mm is slab 0, 237 mm slab 29; x -189 + 60 * 6 = 171 mm is column (171 + 184) / 16 = 22.2 -> 22
-    assert found == {(0, 0, 0, 0), (29, 15, 15, 19), (15, 7, 2, 5), (15, 7, 2, 6)}
+    assert found == {(0, 0, 0, 0), (29, 23, 22, 19), (15, 11, 3, 5), (15, 11, 3, 6)}
 
 
 def test_voxels_outside_of_the_picture_mark_nothing() -> None:
