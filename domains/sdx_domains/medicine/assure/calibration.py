@@ -64,7 +64,10 @@ def calibrate(scores: NDArray[np.floating], truths: NDArray[np.bool_], coverage:
 
 
 def best_point(scores: NDArray[np.float64], truths: NDArray[np.bool_], least_precision: float = 0.0) -> float:
-    """Threshold (score >= it: positive) of maximal F1, in the middle of its gap between two scores, so that new cases have room."""
+    """Threshold (score >= it: positive) of maximal F1, in the middle of its gap between two scores, so that new cases have room.
+
+    Of those only where `least_precision` of what is stated is there, if there are any.
+    """
     order = np.argsort(-scores, kind="stable")
     ranked, hits = scores[order], np.cumsum(truths[order])
     last = np.append(ranked[1:] != ranked[:-1], True)  # only between different scores can a threshold lie

@@ -75,7 +75,9 @@ export function fillAdding() {
 export function drawReports(seen) {
   for (const language of ["en", "ko"]) {
     const place = byId(`report-${language}`);
-    if (place.contains(document.activeElement)) continue; // she is writing there: drawn when she leaves it
+    const same = place.dataset.case === seen.case.id && seen.case.status === "in_review";
+    if (same && place.contains(document.activeElement)) continue; // she is writing there: drawn when she leaves it
+    place.dataset.case = seen.case.id;
     place.replaceChildren(...body(seen, seen.case.reports[language], language));
   }
 }
