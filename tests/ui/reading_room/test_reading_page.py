@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -224,6 +225,35 @@ def test_what_is_being_written_outlasts_the_answer_to_the_edit_before(page: Page
         ("en", "A nodule of 20 mm at the right base."),
         ("ko", "20 mm nodule."),
     }
+
+
+@pytest.mark.parametrize("left_for", ["other", "worklist"])
+def test_what_is_changed_in_a_case_goes_to_that_case_though_another_was_opened(page: Page, served: Any, left_for: str) -> None:
+    other, case = (served.room.store.begin(served.add().id, 0, "Kim") for _ in range(2))
+    open_case(page, served, case)
+    page.locator("#reader").fill("Kim^A")
+    held: list[Any] = []
+    page.route("**/findings/F1", lambda route: held.append(route), times=1)
+    finding(page, "F1").get_by_text("Reject").click()
+    sentence = page.locator('#report-en p[data-findings="F2"] [contenteditable]').first
+    sentence.click()
+    page.keyboard.press("Control+A")
+    page.keyboard.type("Fluid on the left.")
+    page.evaluate("id => { location.hash = id }", other.id if left_for == "other" else "")
+    if left_for == "other":
+        expect(page.locator(f'#report-en[data-case="{other.id}"]')).not_to_contain_text("Fluid on the left.")
+    else:
+        expect(page.locator("#list")).to_be_visible()
+    held.pop().continue_()
+    deadline = time.monotonic() + 30
+    while not served.room.store.case(case.id).edits and time.monotonic() < deadline:
+        page.wait_for_timeout(50)
+    changed, kept = (served.room.store.case(each.id) for each in (case, other))
+    assert [(each.finding_id, each.present) for each in changed.decisions] == [("F1", "no")]
+    assert [each.now for each in changed.edits] == ["Fluid on the left."]
+    assert (kept.decisions, kept.edits, kept.revision) == ((), (), other.revision)
+    if left_for == "other":
+        assert page.locator("#report-en").get_attribute("data-case") == other.id
 
 
 def test_script_in_tags_and_notes_stays_text(page: Page, served: Any) -> None:

@@ -77,6 +77,7 @@ export function drawReports(seen) {
     const place = byId(`report-${language}`);
     const same = place.dataset.case === seen.case.id && seen.case.status === "in_review";
     if (same && place.contains(document.activeElement)) continue; // she is writing there: drawn when she leaves it
+    if (place.contains(document.activeElement)) document.activeElement.blur(); // what she wrote in the case before is kept there
     place.dataset.case = seen.case.id;
     place.replaceChildren(...body(seen, seen.case.reports[language], language));
   }
@@ -123,8 +124,8 @@ function line(seen, language, { text, finding_ids: ids }, before) {
   words_.addEventListener("blur", (event) => {
     const now = words_.textContent.trim();
     const further = byId(`report-${language}`).contains(event.relatedTarget);
-    if (now !== text) change("edits", { language, was: text, now, finding_ids: ids }).then((done) => { if (!done) words_.textContent = text; });
-    else if (room.seen !== seen && !further) drawReports(room.seen);
+    if (now !== text) change("edits", { language, was: text, now, finding_ids: ids }, seen.case.id).then((done) => { if (!done) words_.textContent = text; });
+    else if (room.seen && room.seen !== seen && !further) drawReports(room.seen);
   });
   return row;
 }

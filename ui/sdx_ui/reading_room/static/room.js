@@ -46,24 +46,28 @@ export function choose(id, jump = true) {
   if (!jump && one) one.scrollIntoView({ block: "nearest" });
 }
 
-export async function change(path, body) {
+// A change belongs to the case that was looked at when it was made: another may be open when it is sent.
+export async function change(path, body, id = room.seen.case.id) {
   const who = byId("reader").value.trim();
   if (!who) { byId("reader").focus(); trouble(words().who_first); return false; }
-  return send(path, { by: who, ...body });
+  return send(path, { by: who, ...body }, id);
 }
 
 // One change after another: each names the revision that the one before it made, else a quick reader would conflict with herself.
 let before = Promise.resolve();
+const revisions = new Map(); // newest known, by case
 
-function send(path, body) {
-  before = before.catch(() => {}).then(() => sendNow(path, body));
+function send(path, body, id = room.seen.case.id) {
+  before = before.catch(() => {}).then(() => sendNow(path, body, id));
   return before;
 }
 
-async function sendNow(path, body) {
-  const id = room.seen.case.id;
+async function sendNow(path, body, id) {
   try {
-    show(await ask(`cases/${id}/${path}`, { revision: room.seen.case.revision, ...body }));
+    const seen = await ask(`cases/${id}/${path}`, { revision: revisions.get(id), ...body });
+    revisions.set(id, seen.case.revision);
+    if (!isOpen(id)) return true;
+    show(seen);
     trouble("");
     return true;
   } catch (error) {
@@ -72,9 +76,12 @@ async function sendNow(path, body) {
   }
 }
 
+function isOpen(id) { return location.hash.slice(1) === id; }
+
 function show(seen) {
   const fresh = room.seen?.case.id !== seen.case.id;
   room.seen = seen;
+  revisions.set(seen.case.id, seen.case.revision);
   const { case: one } = seen;
   byId("status").hidden = false;
   byId("status").textContent = words().status[one.status];
@@ -85,8 +92,11 @@ function show(seen) {
     room.chosen = room.mark = null;
     solid(false);
     viewer.open(one.id, seen.layout, room.words.windows);
-    byId("confirmed").checked = false;
+    byId("confirmed").checked = byId("history-panel").open = false;
     byId("talk").replaceChildren();
+    byId("addendum").value = "";
+    byId("adding").hidden = true;
+    byId("adding").reset();
   }
   viewer.thickness = one.picture.study.thickness_mm;
   viewer.show(one.statements.map((each) => ({ id: each.finding.id, present: each.present, box: seen.boxes[each.finding.id], key: each.finding.slices.key })));
@@ -179,7 +189,8 @@ function drawList(entries) {
 
 async function load(id) {
   try {
-    show(await ask(`cases/${encodeURIComponent(id)}`));
+    const seen = await ask(`cases/${encodeURIComponent(id)}`);
+    if (isOpen(id)) show(seen);
   } catch (error) {
     trouble(error.message);
   }
@@ -264,7 +275,7 @@ function listen() {
   byId("adding").addEventListener("submit", addFinding);
   byId("signing").addEventListener("submit", sign);
   byId("asking").addEventListener("submit", question);
-  document.querySelector("details").addEventListener("toggle", drawHistory);
+  byId("history-panel").addEventListener("toggle", drawHistory);
 }
 
 async function addFinding(event) {
@@ -286,9 +297,11 @@ async function sign(event) {
 async function question(event) {
   event.preventDefault();
   const asked = byId("question").value;
+  const { id } = room.seen.case;
   byId("question").value = "";
   say("reader", asked);
-  try { say("sdx", (await ask(`cases/${room.seen.case.id}/questions`, { question: asked })).answer); } catch (error) { say("sdx", error.message); }
+  const answer = await ask(`cases/${id}/questions`, { question: asked }).then((said) => said.answer, (error) => error.message);
+  if (isOpen(id)) say("sdx", answer);
 }
 
 function say(who, text) {
