@@ -26,18 +26,23 @@ FULL_SLICES = 300
 
 def phantoms(asked: Measuring) -> dict[str, Any]:
     """Held-out phantoms from seed on, judged by what a labeller reads in the report; `--dir` keeps finished cases and, at the same commit, goes on from them."""
-    kept = None
-    if asked.folder is not None:
-        asked.folder.mkdir(parents=True, exist_ok=True)
-        kept = asked.folder / f"phantoms-{asked.seed}-{Path(asked.model).name}-{commit()}.jsonl"
     with _drafter(asked) as drafter:
-        return {"model": asked.model, **trial.phantoms(drafter, asked.count or trial.COUNT, asked.seed, asked.say, kept)}
+        found = trial.phantoms(drafter, asked.count or trial.COUNT, asked.seed, asked.say, _kept(asked, "phantoms"))
+    return {"model": asked.model, **found}
 
 
 def calibration(asked: Measuring) -> dict[str, Any]:
-    """Rows for assure/thresholds.yaml, from tuning phantoms."""
+    """Rows for assure/thresholds.yaml, from tuning phantoms; `--dir` as for phantoms()."""
     with _drafter(asked) as drafter:
-        return {"model": asked.model, **trial.calibration(drafter, asked.count or trial.COUNT, asked.seed, asked.say)}
+        found = trial.calibration(drafter, asked.count or trial.COUNT, asked.seed, asked.say, _kept(asked, "calibration"))
+    return {"model": asked.model, **found}
+
+
+def _kept(asked: Measuring, suite: str) -> Path | None:
+    if asked.folder is None:
+        return None
+    asked.folder.mkdir(parents=True, exist_ok=True)
+    return asked.folder / f"{suite}-{asked.seed}-{Path(asked.model).name}-{commit()}.jsonl"
 
 
 def speed(asked: Measuring) -> dict[str, Any]:

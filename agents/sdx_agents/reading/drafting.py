@@ -3,6 +3,7 @@
 import hashlib
 import time
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date
@@ -17,7 +18,7 @@ from sdx_domains.contract import Language, Order, Verdict
 from sdx_domains.medicine.domain import MedicineDomain, statements
 from sdx_domains.medicine.evidence import PHANTOMS, Evidence
 from sdx_domains.medicine.ingest.read import read_study
-from sdx_domains.medicine.perceive import StudyReading, see
+from sdx_domains.medicine.perceive import StudyReading, outlined, see
 from sdx_domains.medicine.picture import MedicinePicture, Prior, Statement
 from sdx_domains.medicine.privacy.vault import Vault
 from sdx_domains.medicine.volume import Series
@@ -38,7 +39,7 @@ class Draft:
     order: Order
     made: Made
     seconds: Mapping[str, float]
-    """Of each step: read, look, measure, decide."""
+    """Of each step: read, measure, look (what the model takes longer than measuring, which goes on meanwhile), find, decide."""
     patient: str = ""
     """Pseudonym; "" where the study names none."""
     day: int | None = None
@@ -94,16 +95,17 @@ class Drafter:
         return self.vault.patient(number), day
 
     def _seen(self, series: Series, prior: Prior | None, took: dict[str, float]) -> MedicinePicture:
-        from sdx_domains.medicine.measure.anatomy import segment  # scipy takes a moment to load
-
-        evidence = None
-        if self.reader is not None:
-            with _timed(took, "look"):
-                evidence = look(self.reader, series)
-            if evidence.trained_on == PHANTOMS and not series.facts.synthetic:
-                evidence = None  # it never saw a patient: neither its yes nor its no is worth anything here
-        with _timed(took, "measure"):
-            anatomy = segment(series.volume)
+        with ThreadPoolExecutor(1) as beside:  # the model looks in a process of its own: meanwhile what needs none is measured
+            looking = None if self.reader is None else beside.submit(look, self.reader, series)
+            with _timed(took, "measure"):
+                anatomy = outlined(series.volume)
+            evidence = None
+            if looking is not None:
+                with _timed(took, "look"):
+                    evidence = looking.result()
+        if evidence is not None and evidence.trained_on == PHANTOMS and not series.facts.synthetic:
+            evidence = None  # it never saw a patient: neither its yes nor its no is worth anything here
+        with _timed(took, "find"):
             return see(StudyReading(source=series.facts.source, series=series, anatomy=anatomy, evidence=evidence, prior=prior))
 
     def _decided(self, picture: MedicinePicture) -> tuple[Verdict, Order, Made]:

@@ -2,13 +2,14 @@
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 from sdx_agents.reading.drafting import Draft, Drafter
+from sdx_domains.contract import Closed
 from sdx_domains.medicine.assure.calibration import as_rows, calibrate, risk_at
 from sdx_domains.medicine.assure.checks import problems
 from sdx_domains.medicine.findings import Presence
@@ -39,61 +40,76 @@ GROUNDING = "grounding"
 def phantoms(drafter: Drafter, count: int, seed: int, say: Callable[[str], None], kept: Path | None = None) -> dict[str, Any]:
     """Scores of `count` held-out phantoms from `seed` on, and their sum; a case that stands in `kept` is not read again."""
     first = SEEDS["held-out"].start + seed
-    done = _done(kept)
+    done = _done(kept, CaseScore)
     scores: list[CaseScore] = []
     for number, place in enumerate(range(first, first + count), 1):
         name = f"phantom-{place}"
         found = done.get(name) or _scored(drafter, drawn(scene(place), SPACING_MM))
         scores.append(found)
-        if kept is not None and name not in done:
-            with kept.open("a", encoding="utf-8") as file:
-                file.write(found.model_dump_json() + "\n")
+        if name not in done:
+            _keep(kept, found)
         say(f"{number}/{count} {name}: {', '.join(found.truth) or 'normal'} | said {', '.join(sorted(found.said)) or 'normal'}")
     return {"first_seed": first, "summary": summarise(scores), "cases": [each.model_dump(mode="json") for each in scores]}
 
 
-def calibration(drafter: Drafter, count: int, seed: int, say: Callable[[str], None]) -> dict[str, Any]:
+class Weighed(Closed):
+    """One tuning phantom: what was thought of each label, and what is there."""
+
+    case: str
+    probability: Mapping[str, float]
+    """Of each label that was looked at: of the candidate finding, else the encoder's, also where it is not heard."""
+    there: tuple[str, ...]
+
+
+def calibration(drafter: Drafter, count: int, seed: int, say: Callable[[str], None], kept: Path | None = None) -> dict[str, Any]:
     """Operating points and bands for assure/thresholds.yaml from `count` tuning phantoms, and what they would have cost there.
 
-    A label without cases, or with nothing but cases, among these phantoms has no row.
+    A label without cases, or with nothing but cases, among these phantoms has no row. A case that stands in `kept` is not read again.
     """
-    first, all_ = SEEDS["tuning"].start + seed, labels()
-    scores, truths = np.zeros((count, len(all_))), np.zeros((count, len(all_)), dtype=bool)
-    for number in range(count):
-        phantom = drawn(scene(first + number), SPACING_MM, keep_masks=False)
-        picture = drafter.draft_of(Series(phantom.volume, phantom.facts)).picture
-        said = dict(picture.saw.probability) if picture.saw else {}  # also of labels that the encoder is not heard on
-        found = said | {each.label: each.probability for each in picture.findings}
-        there = {each.label for each in phantom.truth}
-        for place, kind in enumerate(all_):
-            scores[number, place], truths[number, place] = found.get(kind.key, 0.0), kind.key in there
-        say(f"{number + 1}/{count} phantom-{first + number}")
-    fit = {
-        kind.key: calibrate(scores[:, place], truths[:, place], DECIDED, RIGHT)
-        for place, kind in enumerate(all_)
-        if 0 < truths[:, place].sum() < count
-    }
-    risks = {
-        kind.key: risk_at(scores[:, place], truths[:, place], fit[kind.key].point, 0.9)
-        for place, kind in enumerate(all_)
-        if kind.key in fit
-    }
+    first = SEEDS["tuning"].start + seed
+    done = _done(kept, Weighed)
+    cases: list[Weighed] = []
+    for number, place in enumerate(range(first, first + count), 1):
+        name = f"phantom-{place}"
+        cases.append(done.get(name) or _weighed(drafter, drawn(scene(place), SPACING_MM, keep_masks=False)))
+        if name not in done:
+            _keep(kept, cases[-1])
+        say(f"{number}/{count} {name}")
+    scores = {kind.key: np.array([case.probability.get(kind.key, 0.0) for case in cases]) for kind in labels()}
+    truths = {kind.key: np.array([kind.key in case.there for case in cases]) for kind in labels()}
+    fit = {key: calibrate(scores[key], true, DECIDED, RIGHT) for key, true in truths.items() if 0 < true.sum() < count}
     return {
         "first_seed": first,
         "rows": as_rows(fit),
-        "risk_at_90_pct": risks,
+        "risk_at_90_pct": {key: risk_at(scores[key], truths[key], each.point, 0.9) for key, each in fit.items()},
         "labels": {key: each.model_dump() for key, each in fit.items()},
     }
 
 
-def _done(kept: Path | None) -> dict[str, CaseScore]:
+def _weighed(drafter: Drafter, phantom: Phantom) -> Weighed:
+    picture = drafter.draft_of(Series(phantom.volume, phantom.facts)).picture
+    said = dict(picture.saw.probability) if picture.saw else {}  # also of labels that the encoder is not heard on
+    found = {each.label: each.probability for each in picture.findings}
+    return Weighed(case=f"phantom-{phantom.scene.seed}", probability=said | found, there=tuple(each.label for each in phantom.truth))
+
+
+C = TypeVar("C", CaseScore, Weighed)
+
+
+def _keep(kept: Path | None, case: CaseScore | Weighed) -> None:
+    if kept is not None:
+        with kept.open("a", encoding="utf-8") as file:
+            file.write(case.model_dump_json() + "\n")
+
+
+def _done(kept: Path | None, kind: type[C]) -> dict[str, C]:
     if kept is None or not kept.is_file():
         return {}
     whole = kept.read_bytes()
     end = whole.rfind(b"\n") + 1
     if end < len(whole):
         os.truncate(kept, end)  # a kill cut the last line off: the next one may not be written behind it
-    return {each.case: each for each in (CaseScore.model_validate_json(line) for line in whole[:end].splitlines())}
+    return {each.case: each for each in (kind.model_validate_json(line) for line in whole[:end].splitlines())}
 
 
 def _scored(drafter: Drafter, phantom: Phantom) -> CaseScore:

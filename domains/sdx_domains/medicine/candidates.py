@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 from sdx_domains.medicine.evidence import Evidence
 from sdx_domains.medicine.findings import Finding, FoundBy, Size
 from sdx_domains.medicine.labels import Label, labels
-from sdx_domains.medicine.measure.anatomy import Anatomy
-from sdx_domains.medicine.measure.image import ndimage
-from sdx_domains.medicine.measure.nodules import Blob, lung_room, measured_at, nodules, same
+from sdx_domains.medicine.measure.anatomy import Anatomy, Side
+from sdx_domains.medicine.measure.distance import depth_mm
+from sdx_domains.medicine.measure.nodules import Blob, lung_room, measured_at, nodules, pointed_nodules
 from sdx_domains.medicine.measure.parts import Part, parts
 from sdx_domains.medicine.measure.place import placed
-from sdx_domains.medicine.measure.seen import on_grid, seen
+from sdx_domains.medicine.measure.seen import half, on_grid, seen, sides
 from sdx_domains.medicine.measure.thresholds import thresholds
 from sdx_domains.medicine.picture import Measurements
 from sdx_domains.medicine.volume import StudyFacts, Volume
@@ -29,6 +29,8 @@ POINTED = 0.35
 """Share of the map's peak at the best blob below which the map means something else: that is then grown from the map."""
 UNSURE = 0.03
 """A measurement is never surer than so when it is weighed against the encoder: consolidation can be as dense as fluid."""
+SUREST = np.float32(1 - 1e-5)
+"""A cell of a map is never surer than so when its odds are taken."""
 LEAST_BLOB = 0.3
 """Probability of a blob that is counted, with the map's word; the first always is."""
 
@@ -55,7 +57,7 @@ def find(volume: Volume, anatomy: Anatomy, measured: Measurements, evidence: Evi
     """At most one finding a label, ids F1.. in the order of the table. Works without an encoder: then only what code measures is found."""
     study = Study(volume, anatomy, evidence, facts)
     own = parts(volume, anatomy, measured)
-    round_things = nodules(volume, anatomy) if (anatomy.lungs > 0).any() else []
+    round_things = nodules(volume, anatomy)
     found: list[Finding] = []
     for label in labels():
         if label.key in ("nodule", "mass"):
@@ -76,19 +78,25 @@ def _of_region(label: Label, study: Study, part: Part | None) -> Finding | None:
     if probability < thresholds().bar and max(by_encoder or 0.0, by_measure or 0.0) < 2 * thresholds().bar:
         return None
     shown = part is not None and bool(part.mask.any())
-    mask, weight, blob = (part.mask if part and shown else None), (part.weight if part else None), None
+    mask, weight, clear, blob = (part.mask if part and shown else None), (part.weight if part else None), None, None
     if not shown or by_measure is None or (by_measure < 0.3 and found_by != "measurement"):
         area = seen(label.key, study.evidence, study.anatomy) if study.evidence else None
         if area is not None:
             mask, weight = area
+            clear = weight / (np.float32(1) - np.minimum(weight, SUREST))
             blob = _grown(label, study, mask, weight) if label.key in ("nodule", "mass") else None
     if mask is None:
         return None
-    where = placed(mask, label, study.anatomy, study.facts, weight)
+    named = _sides(label, study) if not shown or (by_encoder or 0.0) >= 0.5 else ()
+    if named:
+        mask = _on(named, mask, study)
+    where = _placing(placed(mask, label, study.anatomy, study.facts, weight, clear))
+    if named:
+        where["laterality"] = named[0] if len(named) == 1 else "bilateral"
     return Finding(
         id="F1",
         label=label.key,
-        **_placing(where),
+        **where,
         size=_size(blob) if blob else None,
         hu_mean=round(float(study.anatomy.grid.hu[mask].mean()), 1),
         descriptors=part.descriptors if part and by_measure and by_measure >= 0.3 else (),
@@ -98,6 +106,16 @@ def _of_region(label: Label, study: Study, part: Part | None) -> Finding | None:
     )
 
 
+def _sides(label: Label, study: Study) -> tuple[Side, ...]:
+    return sides(label.key, study.evidence, study.anatomy) if study.evidence and study.heard(label) is not None else ()
+
+
+def _on(named: tuple[Side, ...], mask: Mask, study: Study) -> Mask:
+    """What of a mask lies on the sides named; all of it where nothing does."""
+    own = mask & np.any([half(side, study.anatomy) for side in named], axis=0)
+    return own if own.any() else mask
+
+
 def _of_blobs(label: Label, study: Study, blobs: Sequence[Blob]) -> Finding | None:
     """Nodules or masses: the blobs of its size, those that the map points at first."""
     table = thresholds()
@@ -105,8 +123,7 @@ def _of_blobs(label: Label, study: Study, blobs: Sequence[Blob]) -> Finding | No
     if study.evidence and label.key in study.evidence.maps:
         map_ = on_grid(study.evidence.maps[label.key], study.evidence, study.anatomy)
         if by_encoder and by_encoder >= table.bar and float(map_.max()) > 0:
-            near = nodules(study.volume, study.anatomy, map_ >= table.hot * float(map_.max()))
-            blobs = [*near, *(blob for blob in blobs if not any(same(blob, other) for other in near))]
+            blobs = [*blobs, *pointed_nodules(study.volume, study.anatomy, map_ >= table.hot * float(map_.max()))]
     fits = [blob for blob in blobs if _fits(blob, label)]
     pointed = {blob: _pointed(blob, study.anatomy, map_) for blob in fits}
     rated = sorted(
@@ -189,7 +206,7 @@ def _grown(label: Label, study: Study, mask: Mask, map_: NDArray[np.float32]) ->
     In the lungs as they are outlined; a mass that the outline leaves out, in the whole room inside the ribs.
     """
     grid = study.anatomy.grid
-    deep = ndimage.distance_transform_edt(np.pad(mask, 1), sampling=grid.spacing_mm)[1:-1, 1:-1, 1:-1]
+    deep = depth_mm(np.pad(mask, 1), grid.spacing_mm)[1:-1, 1:-1, 1:-1]
     at = np.unravel_index(int(deep.argmax()), deep.shape)
     seed, warm = grid.lps_mm((float(at[0]), float(at[1]), float(at[2]))), map_ >= WARM * float(map_.max())
     best = None

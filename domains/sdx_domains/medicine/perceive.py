@@ -9,7 +9,7 @@ from sdx_domains.contract import Fault, Reading
 from sdx_domains.medicine import NAME
 from sdx_domains.medicine.evidence import Evidence
 from sdx_domains.medicine.picture import MedicinePicture, Prior, Saw
-from sdx_domains.medicine.volume import Series
+from sdx_domains.medicine.volume import Series, Volume
 
 
 class StudyReading(Reading):
@@ -46,11 +46,10 @@ class MedicinePerceiver:
 def see(study: StudyReading) -> MedicinePicture:
     """The picture of one study; the same study and evidence give the same picture."""
     from sdx_domains.medicine.candidates import find  # scipy takes a moment to load
-    from sdx_domains.medicine.measure.anatomy import segment
     from sdx_domains.medicine.measure.measure import measure
 
     volume, facts, evidence = study.series.volume, study.series.facts, study.evidence
-    anatomy = study.anatomy if study.anatomy is not None else segment(volume)
+    anatomy = study.anatomy if study.anatomy is not None else outlined(volume)
     measured = measure(volume, anatomy)
     return MedicinePicture(
         domain=NAME,
@@ -62,6 +61,18 @@ def see(study: StudyReading) -> MedicinePicture:
         findings=find(volume, anatomy, measured, evidence, facts),
         prior=study.prior,
     )
+
+
+def outlined(volume: Volume) -> Any:
+    """The Anatomy of a volume with all in it that is measured without an encoder: work that can be done while one is looking."""
+    from sdx_domains.medicine.measure.anatomy import segment
+    from sdx_domains.medicine.measure.measure import measure
+    from sdx_domains.medicine.measure.nodules import nodules
+
+    anatomy = segment(volume)
+    measure(volume, anatomy)
+    nodules(volume, anatomy)
+    return anatomy
 
 
 def _saw(evidence: Evidence) -> Saw:

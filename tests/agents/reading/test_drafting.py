@@ -38,7 +38,7 @@ def drafter(folder: Path) -> Drafter:
 def test_a_study_becomes_a_draft_that_its_domain_lets_stand(study, tmp_path):
     draft = drafter(tmp_path).draft(study)
     domain = MedicineDomain()
-    assert set(draft.seconds) == {"read", "measure", "decide"}
+    assert set(draft.seconds) == {"read", "measure", "find", "decide"}
     assert {each.finding.id for each in draft.statements} == set(draft.order.setpoints)
     assert domain.check(draft.picture, draft.order).kind == "accept"
     uids = draft.picture.study.slice_uids

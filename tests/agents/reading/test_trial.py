@@ -10,7 +10,7 @@ for needed in ("numba", "scipy"):
         pytest.skip(f"needs {needed}", allow_module_level=True)
 
 from sdx_agents.reading.drafting import Drafter
-from sdx_agents.reading.trial import calibration, phantoms
+from sdx_agents.reading.trial import Weighed, calibration, phantoms
 from sdx_domains.medicine.privacy.vault import Vault
 from sdx_domains.medicine.scoring import CaseScore
 
@@ -32,7 +32,12 @@ def test_a_phantom_is_drafted_scored_kept_and_not_read_again(tmp_path: Path):
 
 
 def test_thresholds_are_fitted_on_tuning_phantoms(tmp_path: Path):
-    found = calibration(Drafter(Vault(tmp_path / "vault")), 2, 0, lambda line: None)
+    drafter, kept = Drafter(Vault(tmp_path / "vault")), tmp_path / "kept.jsonl"
+    found = calibration(drafter, 2, 0, lambda line: None, kept)
     assert found["first_seed"] == 500_000_000 and found["rows"]
     assert all(row["low"] <= row["point"] <= row["high"] for row in found["rows"].values())
     assert found["rows"].keys() == found["risk_at_90_pct"].keys() == found["labels"].keys()
+    there = [Weighed.model_validate_json(line) for line in kept.read_text().splitlines()]
+    assert [each.case for each in there] == ["phantom-500000000", "phantom-500000001"]
+    kept.write_text("".join(each.model_copy(update={"there": ()}).model_dump_json() + "\n" for each in there), encoding="utf-8")
+    assert calibration(drafter, 2, 0, lambda line: None, kept)["rows"] == {}  # of the kept cases, in which nothing is there

@@ -115,6 +115,30 @@ def test_the_encoder_can_be_contradicted():
     assert finding.laterality == "right"
 
 
+@pytest.mark.parametrize(
+    ("label", "cooler", "fluid", "side"),
+    [
+        ("atelectasis", 0.85, 0.1, "bilateral"),
+        ("atelectasis", 0.85, 0.9, "right"),  # lung beside fluid is dense
+        ("atelectasis", 0.6, 0.1, "right"),
+        ("consolidation", 0.85, 0.1, "right"),
+        ("consolidation", 0.97, 0.9, "bilateral"),
+    ],
+)
+def test_the_second_side_is_named_where_the_map_is_hot_enough(label, cooler, fluid, side):
+    phantom = phantom_of()
+    evidence = knowing(phantom)
+    maps = {key: np.zeros((SLABS, CELLS, CELLS), np.float32) for key in evidence.maps}
+    maps[label][14:18, 11:14, 6:9], maps[label][14:18, 11:14, 15:18] = 0.99, cooler
+    maps["pleural_effusion"][14:18, 11:14, 15:18] = fluid
+    told = Evidence({**evidence.probability, label: 0.95}, maps, evidence.grid, "handle", "by-hand", "0" * 64)
+    [finding] = [each for each in found(phantom, told) if each.label == label]
+    assert finding.laterality == side
+    low, high = finding.bbox_lps_mm[0], finding.bbox_lps_mm[3]
+    assert low < segment(phantom.volume).midline_x_mm
+    assert (high > segment(phantom.volume).midline_x_mm + 10) == (side == "bilateral")
+
+
 def test_a_map_lies_where_its_cells_lie():
     phantom = phantom_of()
     evidence = knowing(phantom)

@@ -75,7 +75,9 @@ def test_copies_without_identity(study, tmp_path, capsys):
     assert copy.PatientIdentityRemoved == "YES" and copy.PatientID != "PHANTOM-1"
 
 
-@pytest.mark.parametrize(("model", "steps"), [("embedded", {"read", "look", "measure", "decide"}), ("none", {"read", "measure", "decide"})])
+@pytest.mark.parametrize(
+    ("model", "steps"), [("embedded", {"read", "measure", "look", "find", "decide"}), ("none", {"read", "measure", "find", "decide"})]
+)
 def test_the_same_as_json_with_the_model_that_ships_and_without(study, tmp_path, capsys, model, steps):
     assert cli.main(["run", "medicine", str(study), "--folder", str(tmp_path), "--model", model, "--json"]) == 0
     told = json.loads(capsys.readouterr().out)

@@ -82,8 +82,7 @@ class Anatomy:
         No fissure is looked for, so the lobe is an estimate near them (mean course of fissures: Aziz, Ashizawa, Nagaoki and Hayashi 2004).
         """
         right = self.side(lps_mm) == "right"
-        columns = np.flatnonzero((self.chest == (RIGHT if right else LEFT)).any(axis=(0, 2)))
-        front, back = (self.grid.origin_lps_mm[1] + columns[[0, -1]] * self.grid.spacing_mm[1]) if len(columns) else (lps_mm[1], lps_mm[1])
+        front, back = once(self, f"front and back {right}", lambda: self._front_and_back(RIGHT if right else LEFT))
         behind = (lps_mm[1] - front) / max(back - front, 1.0)
         height = self.height(lps_mm)
         if height < 0.05 + 0.65 * behind:
@@ -91,6 +90,12 @@ class Anatomy:
         if right:
             return "RML" if height < 0.5 else "RUL"
         return "LUL"
+
+    def _front_and_back(self, side: int) -> tuple[float, float]:
+        """y of a half of the chest; of the whole picture where there is none."""
+        rows = np.flatnonzero((self.chest == side).any(axis=(0, 2)))
+        first, last = (int(rows[0]), int(rows[-1])) if len(rows) else (0, self.chest.shape[1] - 1)
+        return tuple(self.grid.origin_lps_mm[1] + row * self.grid.spacing_mm[1] for row in (first, last))  # type: ignore[return-value]
 
 
 def once(anatomy: Anatomy, name: str, work: Callable[[], T]) -> T:

@@ -1,13 +1,15 @@
 """Round dense things in the lungs: found on a grid of about 2 mm, measured at full resolution by region growing. Start at nodules()."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sdx_domains.medicine.measure.anatomy import Anatomy
-from sdx_domains.medicine.measure.calipers import Crop, axes, crop, opened, without_holes
+from sdx_domains.medicine.measure.anatomy import Anatomy, once
+from sdx_domains.medicine.measure.calipers import Crop, axes, box_around, crop, near, opened, without_holes
+from sdx_domains.medicine.measure.distance import depth_mm
 from sdx_domains.medicine.measure.image import ndimage
 from sdx_domains.medicine.measure.reduced import Reduced, reduced
 from sdx_domains.medicine.volume import Volume
@@ -19,8 +21,8 @@ SOLID_HU, GLASS_HU = -450.0, -690.0
 WORN_MM = (2.2, 3.4)
 """What is thinner than twice this is a vessel or a partial volume: of solid things, of ground glass."""
 MOST = 24
-SEEDS = 12
-"""Of each density that are measured: the largest and least crowded."""
+SEEDS, POINTED_SEEDS = 12, 5
+"""Of each density that are measured, in both lungs and where an encoder points: the largest and least crowded."""
 CROWDED = 0.45
 """Seeds in so dense a place are forks of vessels or the hilum."""
 CALCIFIED_HU = 200.0
@@ -73,19 +75,31 @@ class Blob:
     """Share of the box around its principal axes that it fills, against an ellipsoid's."""
 
 
-def nodules(volume: Volume, anatomy: Anatomy, within: Mask | None = None) -> list[Blob]:
-    """Largest first; vessels that look like blobs are among them, with low roundness or joined at their ends.
+def nodules(volume: Volume, anatomy: Anatomy) -> list[Blob]:
+    """Round dense things of both lungs, largest first; vessels that look like blobs are among them, with low roundness or joined at their
+    ends. None without lungs."""
+    if not (anatomy.lungs > 0).any():
+        return []
+    return once(anatomy, "nodules", lambda: _looked_for(volume, anatomy, anatomy.chest > 0, SEEDS, ()))
 
-    within: a mask of the reduced grid in which alone seeds are looked for (where an encoder points); None: both lungs.
-    """
-    grid = reduced(volume, CELL_MM)
-    looked = anatomy.chest > 0 if within is None else (anatomy.chest > 0) & within
-    chest, room = _finer(looked, anatomy, grid), lung_room(anatomy)
+
+def pointed_nodules(volume: Volume, anatomy: Anatomy, where: Mask) -> list[Blob]:
+    """More of them in a mask of the reduced grid, where an encoder points; those of nodules() are not among them."""
+    return _looked_for(volume, anatomy, (anatomy.chest > 0) & where, POINTED_SEEDS, nodules(volume, anatomy))
+
+
+def _looked_for(volume: Volume, anatomy: Anatomy, where: Mask, most: int, known: Sequence[Blob]) -> list[Blob]:
+    """From at most so many seeds of each density in a mask; what is known is not measured again."""
+    grid = once(anatomy, "grid of nodules", lambda: reduced(volume, CELL_MM))
+    room = once(anatomy, "room of nodules", lambda: lung_room(anatomy))
+    chest = _finer(where, anatomy, grid)
     out: list[Blob] = []
     for threshold, worn in zip((SOLID_HU, GLASS_HU), WORN_MM, strict=True):
-        for seed, radius in _seeds(grid, chest, threshold, worn):
+        for seed, radius in _seeds(grid, chest, threshold, worn)[:most]:
+            if any(holds(blob, seed) for blob in known):
+                continue
             blob = measured_at(volume, anatomy, room, seed, radius, threshold == GLASS_HU)
-            if blob is not None and not any(same(blob, other) for other in out):
+            if blob is not None and not any(same(blob, other) for other in (*out, *known)):
                 out.append(blob)
     return sorted(out, key=lambda blob: -blob.long_mm)[:MOST]
 
@@ -110,10 +124,9 @@ def lung_room(anatomy: Anatomy) -> Mask:
 
 def _seeds(grid: Reduced, chest: Mask, threshold: float, worn_mm: float) -> list[tuple[tuple[float, float, float], float]]:
     """(centre LPS, radius mm) of what is left of the dense parts of the chest when thin things are worn off."""
-    spans = tuple(
-        slice(int(at[0]), int(at[-1]) + 1) if len(at) else slice(0, 0)
-        for at in (np.flatnonzero(chest.any(axis=a)) for a in ((1, 2), (0, 2), (0, 1)))
-    )
+    spans = box_around(chest, (0, 0, 0))
+    if spans is None:
+        return []
     hu = grid.hu[spans]
     if threshold < SOLID_HU:
         hu = ndimage.uniform_filter(hu, size=(1, 3, 3))
@@ -122,7 +135,7 @@ def _seeds(grid: Reduced, chest: Mask, threshold: float, worn_mm: float) -> list
         dense = without_holes(dense, grid.spacing_mm[1] * grid.spacing_mm[2])
     if not dense.any():
         return []
-    inner = ndimage.distance_transform_edt(np.pad(dense, 1), sampling=grid.spacing_mm)[1:-1, 1:-1, 1:-1]
+    inner = depth_mm(np.pad(dense, 1), grid.spacing_mm)[1:-1, 1:-1, 1:-1]
     pieces, count = ndimage.label(inner > worn_mm)
     if not count:
         return []
@@ -185,8 +198,7 @@ def _with_glass(part: Crop, allowed: Mask, at: tuple[int, int, int], solid: Mask
     glass = opened((part.hu > (lung + GLASS_CORE_HU) / 2) & allowed, at, part.spacing_mm, max(0.5 * radius, 1.5))
     if glass is None:
         return solid
-    off = ndimage.distance_transform_edt(~solid, sampling=part.spacing_mm)
-    rim = glass & (off > RIM_FROM_MM + 0.8 * part.spacing_mm[1] * part.zoom[0])
+    rim = glass & ~near(solid, part.spacing_mm, RIM_FROM_MM + 0.8 * part.spacing_mm[1] * part.zoom[0])
     hazy = part.hu[rim]
     fair = RIM_VOLUMES[0] * solid.sum() < glass.sum() < RIM_VOLUMES[1] * solid.sum()
     return glass if fair and hazy.size and np.mean((hazy > max(-720.0, lung + 110)) & (hazy < -330)) > 0.75 else solid
@@ -202,8 +214,11 @@ def _described(volume: Volume, part: Crop, whole: Mask, solid: Mask, edge: float
     where = np.argwhere(whole)
     centre = where.mean(axis=0)
     low, high = part.voxel(tuple(where.min(axis=0))), part.voxel(tuple(where.max(axis=0)))  # type: ignore[arg-type]
-    inner = ndimage.distance_transform_edt(whole, sampling=part.spacing_mm)
-    core = part.hu[whole & (inner >= 0.5 * inner.max())]
+    box = box_around(whole, (1, 1, 1))
+    assert box is not None  # a grown region holds its core
+    own, hu = whole[box], part.hu[box]
+    inner = depth_mm(own, part.spacing_mm)
+    core = hu[own & (inner >= 0.5 * inner.max())]
     core = core[core > edge] if (core > edge).any() else core
     roundness, fullness = _shape(where, part.spacing_mm)
     middle = part.voxel(tuple(float(each) for each in centre))  # type: ignore[arg-type]
@@ -222,20 +237,19 @@ def _described(volume: Volume, part: Crop, whole: Mask, solid: Mask, edge: float
         long_mm=long,
         short_mm=short,
         ml=float(whole.sum() * np.prod(part.spacing_mm)) / 1000,
-        hu_mean=float(part.hu[whole & (inner >= min(1.2, 0.5 * inner.max()))].mean()),
+        hu_mean=float(hu[own & (inner >= min(1.2, 0.5 * inner.max()))].mean()),
         kind=kind,
         solid_mm=float(np.mean(axes(solid[int(solid.sum(axis=(1, 2)).argmax())], part.spacing_mm[1:]))),
         roundness=roundness,
         joined=_joined(part, whole, edge),
-        cavity=bool(np.mean(part.hu[whole] < CAVITY[0]) > CAVITY[1]),
+        cavity=bool(np.mean(hu[own] < CAVITY[0]) > CAVITY[1]),
         fullness=fullness,
     )
 
 
 def _joined(part: Crop, whole: Mask, edge: float) -> float:
     """Share of the shell around a region, 1.5 to 3 mm off, that is as dense: pleura, vessels, mediastinum."""
-    off = ndimage.distance_transform_edt(~whole, sampling=part.spacing_mm)
-    shell = (off > 1.2) & (off <= max(3.0, 1.01 * min(part.spacing_mm) + 1.2))
+    shell = near(whole, part.spacing_mm, max(3.0, 1.01 * min(part.spacing_mm) + 1.2)) & ~near(whole, part.spacing_mm, 1.2)
     return float(np.mean(part.hu[shell] > edge)) if shell.any() else 1.0
 
 
@@ -257,5 +271,9 @@ def _cut(whole: Mask, part: Crop, volume: Volume) -> bool:
 
 def same(blob: Blob, other: Blob) -> bool:
     """One found twice: their centres lie within half of the larger one."""
-    apart = float(np.hypot.reduce(np.subtract(blob.centre_lps_mm, other.centre_lps_mm)))
-    return apart < max(NEAR_MM, 0.5 * max(blob.long_mm, other.long_mm))
+    return holds(blob, other.centre_lps_mm) or holds(other, blob.centre_lps_mm)
+
+
+def holds(blob: Blob, lps_mm: tuple[float, float, float]) -> bool:
+    """Whether a point lies within half of its length from its centre, or as near as makes no difference."""
+    return float(np.hypot.reduce(np.subtract(blob.centre_lps_mm, lps_mm))) < max(NEAR_MM, 0.5 * blob.long_mm)

@@ -29,8 +29,19 @@ class Place:
     bbox_lps_mm: tuple[float, float, float, float, float, float]
 
 
-def placed(mask: NDArray[np.bool_], label: Label, anatomy: Anatomy, facts: StudyFacts, weight: NDArray[np.float32] | None = None) -> Place:
-    """`mask` on the reduced grid, not empty. `weight`: how much of it lies in each cell (the encoder's map); None: as much in each."""
+def placed(
+    mask: NDArray[np.bool_],
+    label: Label,
+    anatomy: Anatomy,
+    facts: StudyFacts,
+    weight: NDArray[np.float32] | None = None,
+    shown: NDArray[np.float32] | None = None,
+) -> Place:
+    """`mask` on the reduced grid, not empty.
+
+    weight: how much of it lies in each cell (the encoder's map); None: as much in each. shown: how well each cell shows it; the key slice
+    is where most of that lies. None: as `weight`.
+    """
     grid = anatomy.grid
     where = np.argwhere(mask)
     amount = np.ones(len(where)) if weight is None else np.maximum(weight[mask], 1e-6).astype(float)
@@ -38,7 +49,7 @@ def placed(mask: NDArray[np.bool_], label: Label, anatomy: Anatomy, facts: Study
     low, high = grid.lps_mm(tuple(where.min(axis=0) - 0.5)), grid.lps_mm(tuple(where.max(axis=0) + 0.5))  # type: ignore[arg-type]
     points = np.stack([grid.origin_lps_mm[0] + where[:, 2] * grid.spacing_mm[2], grid.z_mm[where[:, 0]]], axis=1)
     right = points[:, 0] < anatomy.midline_x_mm
-    by_level = np.bincount(where[:, 0], weights=amount, minlength=len(mask))
+    by_level = np.bincount(where[:, 0], weights=amount if shown is None else shown[mask], minlength=len(mask))
     return Place(
         laterality=_laterality(amount[right].sum() / amount.sum())
         if label.sided

@@ -1,10 +1,12 @@
 """What the encoder's maps say, brought onto the reduced grid and narrowed to the tissue that is meant. Start at seen()."""
 
+from math import exp
+
 import numpy as np
 from numpy.typing import NDArray
 
 from sdx_domains.medicine.evidence import Evidence
-from sdx_domains.medicine.measure.anatomy import Anatomy
+from sdx_domains.medicine.measure.anatomy import Anatomy, Side
 from sdx_domains.medicine.measure.thresholds import Room, thresholds
 
 Mask = NDArray[np.bool_]
@@ -21,13 +23,51 @@ def seen(label: str, evidence: Evidence, anatomy: Anatomy) -> tuple[Mask, NDArra
     map_ = on_grid(coarse, evidence, anatomy)
     if float(map_.max()) <= 0.0:
         return None
-    hot = map_ >= thresholds().hot * float(map_.max())
+    hot = _hot(map_, sides(label, evidence, anatomy), anatomy)
     low, high, room = thresholds().tissue[label]
     tissue = (anatomy.grid.hu >= low) & (anatomy.grid.hu <= high) & room_of(room, anatomy)
     for choice in (hot & tissue, hot & anatomy.body, hot):
         if choice.any():
             return choice, map_
     return None
+
+
+def _hot(map_: NDArray[np.float32], named: tuple[Side, ...], anatomy: Anatomy) -> Mask:
+    """Cells near the peak of the map, on each of the sides named near its own; sides without any name: of the whole map."""
+    share = thresholds().hot
+    if not named:
+        return map_ >= share * float(map_.max())
+    out = np.zeros(map_.shape, dtype=bool)
+    for side in named:
+        own = half(side, anatomy)
+        peak = float((map_ * own).max())
+        out |= (map_ >= share * peak) & own & (map_ > 0)
+    return out
+
+
+def half(side: Side, anatomy: Anatomy) -> Mask:
+    """(1, 1, columns) of the reduced grid on the patient's side of the midline."""
+    x = anatomy.grid.origin_lps_mm[0] + np.arange(anatomy.grid.hu.shape[2]) * anatomy.grid.spacing_mm[2]
+    return ((x < anatomy.midline_x_mm) == (side == "right"))[None, None, :]
+
+
+def sides(label: str, evidence: Evidence, anatomy: Anatomy) -> tuple[Side, ...]:
+    """Sides that an encoder's map names, the hotter one first; () where it has none, or the table says nothing of the label."""
+    row, map_ = thresholds().second_side.get(label), evidence.maps.get(label)
+    x = evidence.grid.x0_mm + np.arange(0 if map_ is None else map_.shape[2]) * evidence.grid.cell_mm
+    right = x < anatomy.midline_x_mm
+    if row is None or map_ is None or not right.any() or right.all() or float(map_.max()) <= 0.0:
+        return ()
+    first: Side = "right" if map_[:, :, right].max() >= map_[:, :, ~right].max() else "left"
+    second: Side = "left" if first == "right" else "right"
+    columns = right if second == "right" else ~right
+    cooler = map_[:, :, columns]
+    at = np.unravel_index(int(cooler.argmax()), cooler.shape)
+    hot = float(cooler[at])
+    other = evidence.maps.get(row.unless)
+    if hot < 1 / (1 + exp(-row.least)) or (other is not None and float(other[:, :, columns][at]) > hot):
+        return (first,)
+    return first, second
 
 
 def on_grid(coarse: NDArray[np.float32], evidence: Evidence, anatomy: Anatomy) -> NDArray[np.float32]:

@@ -27,6 +27,15 @@ class Odds(Closed):
         return 1 / (1 + exp(-max(-30.0, min(30.0, (value - self.even) / self.width))))
 
 
+class SecondSide(Closed):
+    """When a label that an encoder points at on one side is named on the other too."""
+
+    least: float
+    """Log odds of the hottest cell of its map on that side."""
+    unless: str = ""
+    """Key of a label that it is taken for where that one's map is hotter in this cell."""
+
+
 class Table(Closed):
     """The whole file."""
 
@@ -34,6 +43,7 @@ class Table(Closed):
     unheard: tuple[str, ...] = ()
     """Keys of labels that the encoder cannot tell."""
     hot: float
+    second_side: Mapping[str, SecondSide]
     measured: Mapping[str, Odds]
     amounts: Mapping[str, tuple[float, float]]
     emphysema: tuple[float, float, float]

@@ -1,13 +1,16 @@
 """Nodules and masses: found, measured to the millimetre, named by what they are made of."""
 
+from dataclasses import replace
 from statistics import median
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from sdx_domains.medicine.measure.anatomy import segment
-from sdx_domains.medicine.measure.calipers import axes, crop, opened
-from sdx_domains.medicine.measure.nodules import nodules
+from sdx_domains.medicine.measure.calipers import axes, crop, near, opened
+from sdx_domains.medicine.measure.nodules import nodules, pointed_nodules, same
 from sdx_domains.medicine.volume import Volume
 
 
@@ -48,19 +51,42 @@ def test_a_stalk_is_worn_off():
     assert abs(int(ball.sum()) - int((z**2 + y**2 + x**2 < 64).sum())) < 0.12 * ball.sum()
 
 
+@settings(max_examples=40, deadline=None)
+@given(cells=st.lists(st.tuples(st.integers(0, 9), st.integers(0, 13), st.integers(0, 15)), max_size=6), reach_mm=st.floats(0.1, 9.0))
+def test_near_is_what_a_search_over_all_cells_finds(cells, reach_mm):
+    mask, spacing_mm = np.zeros((10, 14, 16), dtype=bool), (2.0, 0.7, 0.9)
+    for cell in cells:
+        mask[cell] = True
+    off = [np.hypot.reduce((np.moveaxis(np.indices(mask.shape), 0, -1) - cell) * spacing_mm, axis=-1) for cell in set(cells)]
+    wanted = np.min(off, axis=0) <= reach_mm if off else mask
+    assert (near(mask, spacing_mm, reach_mm) == wanted).all()
+
+
+def test_where_an_encoder_points_only_what_is_new_is_told(drawn):
+    phantom, anatomy = drawn("nodule", seed=61)
+    known = nodules(phantom.volume, anatomy)
+    everywhere = np.ones(anatomy.chest.shape, dtype=bool)
+    more = pointed_nodules(phantom.volume, anatomy, everywhere)
+    assert known
+    assert not [blob for blob in more if any(same(blob, other) for other in known)]
+    blind = replace(anatomy, kept={"nodules": []})  # as if nothing had been found: what the map holds is found by pointing there
+    assert any(same(blob, known[0]) for blob in pointed_nodules(phantom.volume, blind, everywhere))
+    assert pointed_nodules(phantom.volume, anatomy, ~everywhere) == []
+
+
 def test_drawn_nodules_and_masses_are_found_and_measured(drawn):
     """One alone in each patient: found, and the median error of the long axis is at most 1.5 mm, a mass with a cavity among them."""
     errors = []
     for seed, disease in ((60, "mass"), (61, "nodule"), (62, "nodule"), (65, "nodule"), (66, "mass")):
         phantom, anatomy = drawn(disease, seed=seed)
         true = phantom.truth[0]
-        near = [
+        there = [
             blob for blob in nodules(phantom.volume, anatomy) if np.hypot.reduce(np.subtract(blob.centre_lps_mm, true.centroid_lps_mm)) < 5
         ]
-        assert near
-        assert near[0].cavity == ("cavitary" in true.descriptors)
-        assert near[0].kind == "solid"
-        errors.append(abs(near[0].long_mm - true.size.long_mm))
+        assert there
+        assert there[0].cavity == ("cavitary" in true.descriptors)
+        assert there[0].kind == "solid"
+        errors.append(abs(there[0].long_mm - true.size.long_mm))
     assert median(errors) <= 1.5
 
 
