@@ -125,7 +125,7 @@ def _of_blobs(label: Label, study: Study, blobs: Sequence[Blob]) -> Finding | No
         if by_encoder and by_encoder >= table.bar and float(map_.max()) > 0:
             blobs = [*blobs, *pointed_nodules(study.volume, study.anatomy, map_ >= table.hot * float(map_.max()))]
     fits = [blob for blob in blobs if _fits(blob, label)]
-    pointed = {blob: _pointed(blob, study.anatomy, map_) for blob in fits}
+    pointed = {blob: _pointed(blob, study, map_) for blob in fits}
     rated = sorted(
         ((_odds(blob) + MAP_ODDS * (pointed[blob] - 0.5) * (map_ is not None), blob) for blob in fits), key=lambda each: -each[0]
     )
@@ -183,12 +183,14 @@ def _odds(blob: Blob) -> float:
     return sum(weight if name == "constant" else weight * float(getattr(blob, name)) for name, weight in weights.items())
 
 
-def _pointed(blob: Blob, anatomy: Anatomy, map_: NDArray[np.float32] | None) -> float:
-    """How hot the encoder's map is at a blob, as a share of its peak; 1 without a map."""
+def _pointed(blob: Blob, study: Study, map_: NDArray[np.float32] | None) -> float:
+    """How hot the encoder's map is at a blob, as a share of its peak; 1 without a map.
+
+    Anywhere in it: of a mass the map often shows one end alone.
+    """
     if map_ is None or float(map_.max()) <= 0.0:
         return 1.0
-    level, row, column = anatomy.grid.cell(blob.centre_lps_mm)
-    return float(map_[level, row, column] / map_.max())
+    return float(map_[_box(blob, study)].max() / map_.max())
 
 
 def _chance(log_odds: float) -> float:
@@ -221,12 +223,17 @@ def _cells(blobs: Sequence[Blob], study: Study) -> Mask:
     """Boxes of blobs on the reduced grid."""
     mask = np.zeros(study.anatomy.grid.hu.shape, dtype=bool)
     for blob in blobs:
-        span = [
-            slice(min(low // step, n - 1), high // step + 1)
-            for low, high, step, n in zip(blob.low, blob.high, study.anatomy.grid.steps, mask.shape, strict=True)
-        ]
-        mask[tuple(span)] = True
+        mask[_box(blob, study)] = True
     return mask
+
+
+def _box(blob: Blob, study: Study) -> tuple[slice, ...]:
+    """Of a blob on the reduced grid."""
+    grid = study.anatomy.grid
+    return tuple(
+        slice(min(low // step, n - 1), high // step + 1)
+        for low, high, step, n in zip(blob.low, blob.high, grid.steps, grid.hu.shape, strict=True)
+    )
 
 
 def _size(blob: Blob) -> Size:

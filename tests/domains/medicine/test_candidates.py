@@ -139,6 +139,18 @@ def test_the_second_side_is_named_where_the_map_is_hot_enough(label, cooler, flu
     assert (high > segment(phantom.volume).midline_x_mm + 10) == (side == "bilateral")
 
 
+def test_a_mass_that_the_map_shows_at_one_end_is_measured_as_a_whole():
+    phantom = phantom_of("mass", seed=60)
+    evidence = knowing(phantom)
+    levels = np.flatnonzero(evidence.maps["mass"].any(axis=(1, 2)))
+    evidence.maps["mass"][levels[1] :] *= 0.1
+    [finding] = [each for each in found(phantom, evidence) if each.label == "mass"]
+    [true] = [each for each in phantom.truth if each.label == "mass"]
+    assert finding.size is not None and true.size is not None
+    assert finding.size.long_mm == pytest.approx(true.size.long_mm, abs=4)
+    assert np.hypot.reduce(np.subtract(finding.centroid_lps_mm, true.centroid_lps_mm)) < 6
+
+
 def test_a_map_lies_where_its_cells_lie():
     phantom = phantom_of()
     evidence = knowing(phantom)
