@@ -29,26 +29,16 @@ def _compiled(function: F) -> F:
 
 @_compiled
 def _squares(mask: NDArray[np.bool_], deep_mm: float, high_mm: float, wide_mm: float) -> NDArray[np.float32]:
-    levels, rows, columns = mask.shape
+    levels, rows, _ = mask.shape
     out = np.empty(mask.shape, np.float32)
     longest = max(levels, rows)
     line, near, where, until = np.empty(longest), np.empty(longest), np.empty(longest, np.int64), np.empty(longest + 1)
     for level in range(levels):
         for row in range(rows):
             _along_row(mask[level, row], wide_mm, out[level, row])
-        for column in range(columns):
-            for row in range(rows):
-                line[row] = out[level, row, column]
-            _envelope(line[:rows], high_mm, near, where, until)
-            for row in range(rows):
-                out[level, row, column] = near[row]
+        _down(out[level], high_mm, line, near, where, until)
     for row in range(rows):
-        for column in range(columns):
-            for level in range(levels):
-                line[level] = out[level, row, column]
-            _envelope(line[:levels], deep_mm, near, where, until)
-            for level in range(levels):
-                out[level, row, column] = near[level]
+        _down(out[:, row], deep_mm, line, near, where, until)
     return out
 
 
@@ -63,6 +53,24 @@ def _along_row(mask: NDArray[np.bool_], step_mm: float, out: NDArray[np.float32]
     for at in range(len(mask) - 1, -1, -1):
         off = off + step_mm if mask[at] else 0.0
         out[at] = min(out[at], off) ** 2
+
+
+@_compiled
+def _down(
+    plane: NDArray[np.float32],
+    step_mm: float,
+    line: NDArray[np.float64],
+    near: NDArray[np.float64],
+    where: NDArray[np.int64],
+    until: NDArray[np.float64],
+) -> None:
+    """Each column of a plane of squares, in place."""
+    for column in range(plane.shape[1]):
+        for at in range(len(plane)):
+            line[at] = plane[at, column]
+        _envelope(line[: len(plane)], step_mm, near, where, until)
+        for at in range(len(plane)):
+            plane[at, column] = near[at]
 
 
 @_compiled

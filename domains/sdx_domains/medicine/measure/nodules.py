@@ -95,7 +95,7 @@ def _looked_for(volume: Volume, anatomy: Anatomy, where: Mask, most: int, known:
     chest = _finer(where, anatomy, grid)
     out: list[Blob] = []
     for threshold, worn in zip((SOLID_HU, GLASS_HU), WORN_MM, strict=True):
-        for seed, radius in _seeds(grid, chest, threshold, worn)[:most]:
+        for seed, radius in _seeds(grid, chest, threshold, worn, most):
             if any(holds(blob, seed) for blob in known):
                 continue
             blob = measured_at(volume, anatomy, room, seed, radius, threshold == GLASS_HU)
@@ -122,7 +122,7 @@ def lung_room(anatomy: Anatomy) -> Mask:
     )
 
 
-def _seeds(grid: Reduced, chest: Mask, threshold: float, worn_mm: float) -> list[tuple[tuple[float, float, float], float]]:
+def _seeds(grid: Reduced, chest: Mask, threshold: float, worn_mm: float, most: int) -> list[tuple[tuple[float, float, float], float]]:
     """(centre LPS, radius mm) of what is left of the dense parts of the chest when thin things are worn off."""
     spans = box_around(chest, (0, 0, 0))
     if spans is None:
@@ -146,7 +146,7 @@ def _seeds(grid: Reduced, chest: Mask, threshold: float, worn_mm: float) -> list
     places = np.stack(np.unravel_index(deepest_at, inner.shape), axis=1)
     crowded = [_crowded(dense, place, float(radius), grid.spacing_mm) for place, radius in zip(places, deepest, strict=True)]
     promise = deepest * np.maximum(1 - np.array(crowded) / CROWDED, 0.02)
-    order = np.argsort(-promise)[:SEEDS]
+    order = np.argsort(-promise)[:most]
     start = [span.start for span in spans]
     at = (places + start).astype(float)
     return [(grid.lps_mm((at[n, 0], at[n, 1], at[n, 2])), float(deepest[n])) for n in order]
