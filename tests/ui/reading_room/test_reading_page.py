@@ -96,7 +96,7 @@ def test_from_the_worklist_to_the_addendum(page: Page, served: Any, trouble: lis
         line = page.locator(f'#report-{language} p[data-findings="F1"] [contenteditable]').first
         line.fill(words)
         line.press("Enter")
-        expect(page.locator(f'#report-{language} p[data-edited="true"]')).to_contain_text(words)  # the server has it: content confirmed before is not
+        expect(page.locator(f'#report-{language} p[data-edited="true"]')).to_contain_text(words)  # else what is confirmed next is old
     picture(page, "review")
     sign(page)
     expect(page.locator("#status")).to_have_text("SIGNED")

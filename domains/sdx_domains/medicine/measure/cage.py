@@ -18,6 +18,13 @@ REACH_MM = 22.0
 """Of a rib up and down, to close the gaps between ribs."""
 UNDER_RIB_MM = 2.0
 SPINE_HALF_MM = 15.0
+SPINE_IN_CONTRAST_HU = 120.0
+"""Of marrow too; with a narrower band, for the aorta runs beside the spine."""
+SPINE_IN_CONTRAST_HALF_MM = 8.0
+SPINE_SHARE = 0.8
+"""Of the heights that the densest row reaches: the spine is there from top to bottom, the heart is not."""
+SPINE_BEFORE_LUNGS_END_MM = 65.0
+"""The vertebrae's front lies no further in front of where the lungs end behind."""
 
 
 def inside_ribs(lungs: NDArray[np.bool_], grid: Reduced, middle_x_mm: float) -> tuple[NDArray[np.bool_], float]:
@@ -42,15 +49,19 @@ def inside_ribs(lungs: NDArray[np.bool_], grid: Reduced, middle_x_mm: float) -> 
         beyond &= (grid.hu[here] > blood + BONE_ABOVE_BLOOD_HU) | (radius[here[1:]] > outer[direction[here[1:]]])
     bone_in = np.full(lung_out.shape, np.inf, dtype=np.float32)
     np.minimum.at(bone_in, (here[0][beyond], direction[here[1:]][beyond]), radius[here[1:]][beyond])
-    tall = 2 * round(REACH_MM / grid.spacing_mm[0]) + 1
-    bone_in = ndimage.minimum_filter(bone_in, size=(tall, 1), mode="nearest")
+    near = 2 * round(REACH_MM / grid.spacing_mm[0]) + 1
+    bone_in = ndimage.minimum_filter(bone_in, size=(near, 1), mode="nearest")
     around = np.concatenate([bone_in[:, -3:], bone_in, bone_in[:, :3]], axis=1)
     bone_in = ndimage.median_filter(around, size=(3, 7), mode="nearest")[:, 3:-3]
     out = np.maximum(_bridged(np.where(np.isfinite(bone_in), bone_in - UNDER_RIB_MM, np.where(lung_out > 0, lung_out, np.inf))), lung_out)
     inside = radius[None] <= out[:, direction]
     inside[: levels[0]] = False
     inside[levels[-1] + 1 :] = False
-    return inside, _spine(bone[levels[0] : levels[-1] + 1], x, y, middle_x_mm, centre_y)
+    tall = slice(levels[0], levels[-1] + 1)
+    if blood + BONE_ABOVE_BLOOD_HU > BONE_ABOVE_HU:
+        behind = max(centre_y, float(y[rows[-1]]) - SPINE_BEFORE_LUNGS_END_MM)
+        return inside, _spine_in_contrast(grid.hu[tall] > SPINE_IN_CONTRAST_HU, x, y, middle_x_mm, behind)
+    return inside, _spine(bone[tall], x, y, middle_x_mm, centre_y)
 
 
 def _bridged(radius: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -98,3 +109,14 @@ def _spine(bone: NDArray[np.bool_], x: NDArray[np.float64], y: NDArray[np.float6
     first = np.where(np.max(share, axis=1), np.argmax(share, axis=1), -1)
     found = first[first >= 0]
     return float(y[int(np.median(found))]) if len(found) else float(y[-1])
+
+
+def _spine_in_contrast(
+    dense: NDArray[np.bool_], x: NDArray[np.float64], y: NDArray[np.float64], middle_x_mm: float, behind_y_mm: float
+) -> float:
+    """The same where blood is as dense as bone."""
+    here = dense[:, y > behind_y_mm][:, :, np.abs(x - middle_x_mm) < SPINE_IN_CONTRAST_HALF_MM].any(axis=2)
+    share = ndimage.binary_dilation(here, np.ones((1, 3), dtype=bool)).mean(axis=0)
+    if not share.any():
+        return float(y[-1])
+    return float(y[y > behind_y_mm][int(np.argmax(share >= SPINE_SHARE * share.max()))])

@@ -17,10 +17,10 @@ def drawn():
     """(phantom, anatomy) of named diseases, each drawn once."""
     kept = {}
 
-    def one(*diseases: str, seed: int = 3, spacing_mm=SPACING_MM):
-        key = (diseases, seed, spacing_mm)
+    def one(*diseases: str, seed: int = 3, spacing_mm=SPACING_MM, contrast: bool = False):
+        key = (diseases, seed, spacing_mm, contrast)
         if key not in kept:
-            phantom = render(scene(SEEDS["tuning"].start + seed, diseases, contrast=False), spacing_mm=spacing_mm)
+            phantom = render(scene(SEEDS["tuning"].start + seed, diseases, contrast=contrast), spacing_mm=spacing_mm)
             kept[key] = (phantom, segment(phantom.volume))
         return kept[key]
 

@@ -12,6 +12,8 @@ from sdx_domains.medicine.volume import Volume
 SHARED = Path(os.environ.get("SDX_SHARED_DATA", Path(__file__).parents[5] / "shared" / "data")) / "ct"
 WHOLE_LUNG = (1200, 4500)
 """ml of one drawn lung."""
+CENTRUM_FRONT_MM = 16
+"""From the middle of a drawn vertebra."""
 
 
 def test_both_lungs_on_their_sides(drawn):
@@ -59,6 +61,13 @@ def test_the_ribs_hold_what_is_opaque(drawn):
     own, inside = reduced[: shape[0], : shape[1], : shape[2]], anatomy.inside[: shape[0], : shape[1], : shape[2]]
     assert inside[own].mean() > 0.85
     assert anatomy.inside.sum() < 0.85 * anatomy.body.sum()
+
+
+@pytest.mark.parametrize("seed", [3, 4, 11, 38])
+@pytest.mark.parametrize("contrast", [False, True])
+def test_the_front_of_the_spine_is_found_whether_or_not_blood_is_as_dense(drawn, seed, contrast):
+    phantom, anatomy = drawn(seed=seed, contrast=contrast)
+    assert anatomy.spine_y_mm == pytest.approx(phantom.scene.body.spine_y - CENTRUM_FRONT_MM, abs=16)
 
 
 def test_without_a_chest_nothing_is_claimed():

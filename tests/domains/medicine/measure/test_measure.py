@@ -65,12 +65,13 @@ def test_what_is_drawn_is_measured(drawn, disease, name, least):
     assert getattr(measure(phantom.volume, anatomy), name) > least
 
 
-def test_calcium_of_heart_and_of_aorta_are_told_apart(drawn):
+@pytest.mark.parametrize("contrast", [False, True])
+def test_calcium_of_heart_and_of_aorta_are_told_apart(drawn, contrast):
     for disease, own, other in (
         ("coronary_calcification", "coronary_calcium_ml", "arterial_calcium_ml"),
         ("arterial_calcification", "arterial_calcium_ml", "coronary_calcium_ml"),
     ):
-        phantom, anatomy = drawn(disease)
+        phantom, anatomy = drawn(disease, contrast=contrast)
         measured = measure(phantom.volume, anatomy)
         assert getattr(measured, own) > 0.01
         assert getattr(measured, own) > 2 * getattr(measured, other)
