@@ -21,6 +21,7 @@ from typing import Any, Literal
 import numpy as np
 
 from sdx_agents.episode import Decider, Episode, agent_decider, planner_decider, silent_decider, with_outage
+from sdx_agents.kept import Kept
 from sdx_domains.contract import load_domain
 
 Ablation = Literal["none", "model", "guard", "agent"]
@@ -62,12 +63,13 @@ def run_suite(run: SuiteRun, progress: Progress | None = None) -> dict[str, Any]
     started = time.perf_counter()
     domain = load_domain(run.domain)
     total = len(domain.suite(run.suite, run.seed, run.count, run.folder))
-    results = _read_kept(run, domain) if run.kept else {}
+    kept = _kept(run)
+    results = _finished(kept, domain) if kept else {}
     results = {index: found for index, found in results.items() if index < total}
     for index, score, row in _rows(run, [index for index in range(total) if index not in results]):
         results[index] = (score, row)
-        if run.kept:
-            _keep(run.kept, index, score, row)
+        if kept:
+            kept.add(json.dumps({"index": index, "score": score.model_dump(mode="json"), "row": row}))
         if progress is not None:
             progress(len(results), total, row)
     rows = [results[index][1] for index in sorted(results)]
@@ -93,27 +95,21 @@ def run_suite(run: SuiteRun, progress: Progress | None = None) -> dict[str, Any]
     return {**head, "cases": rows, "summary": summary}
 
 
-def _read_kept(run: SuiteRun, domain: Any) -> dict[int, tuple[Any, dict[str, Any]]]:
-    """Cases of an earlier start of the same run. ValueError when the file is of another run."""
-    assert run.kept is not None
+def _kept(run: SuiteRun) -> Kept | None:
+    """ValueError when the file is of another run."""
+    if run.kept is None:
+        return None
     head = {
         "suite": run.suite, "domain": run.domain, "seed": run.seed, "folder": str(run.folder.resolve()) if run.folder else None,
         "model": _model_of(run), "ablate": run.ablate, "language": run.language, "documents": run.documents, "commit": commit(),
     }  # fmt: skip
     if run.outage_s:
         head["outage_s"] = list(run.outage_s)
-    run.kept.parent.mkdir(parents=True, exist_ok=True)
-    whole = run.kept.read_bytes() if run.kept.exists() else b""
-    end = whole.rfind(b"\n") + 1
-    if end == 0:
-        run.kept.write_text(json.dumps(head) + "\n", encoding="utf-8")
-        return {}
-    if end < len(whole):
-        os.truncate(run.kept, end)  # a kill cut the last line off
-    first, *lines = whole[:end].decode().splitlines()
-    if json.loads(first) != head:
-        raise ValueError(f"{run.kept} holds another run ({first}), this one is {json.dumps(head)}; give another file, or remove it")
-    read = [json.loads(line) for line in lines]
+    return Kept(run.kept, head)
+
+
+def _finished(kept: Kept, domain: Any) -> dict[int, tuple[Any, dict[str, Any]]]:
+    read = [json.loads(line) for line in kept.lines]
     return {item["index"]: (domain.load_score(item["score"]), item["row"]) for item in read}
 
 
@@ -126,13 +122,6 @@ def _model_of(run: SuiteRun) -> str:
     name = run.model or "embedded"
     path = embedded_model_path() if name == "embedded" else Path(name)
     return f"{name} sha256:{hashlib.sha256(path.read_bytes()).hexdigest()[:12]}" if path.is_file() else name
-
-
-def _keep(path: Path, index: int, score: Any, row: dict[str, Any]) -> None:
-    with path.open("a", encoding="utf-8") as file:
-        file.write(json.dumps({"index": index, "score": score.model_dump(mode="json"), "row": row}) + "\n")
-        file.flush()
-        os.fsync(file.fileno())
 
 
 def _rows(run: SuiteRun, indices: list[int]) -> Iterator[tuple[int, Any, dict[str, Any]]]:

@@ -189,6 +189,8 @@ class Measuring:
     """That model as a function of chat messages and the answer's JSON schema; None with model "none"."""
     folder: Path | None = None
     """Of the user's own cases, traces or records."""
+    kept: Path | None = None
+    """File of finished cases, to go on from."""
     say: Callable[[str], None] = lambda line: None
     """Takes lines of progress."""
 

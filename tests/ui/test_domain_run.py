@@ -133,6 +133,8 @@ def test_suites_alone_and_paired_and_the_domains_own_measurements(tmp_path: Path
     assert 0.0 < losses["fell_k"] < 1.0 and said[-1] == "30 minutes" and losses["seed"] == 2
     with pytest.raises(ValueError, match="--paired goes with a suite"):
         measure(wanted("losses", "paired"), said.append)
+    with pytest.raises(ValueError, match="losses has no cases to keep"):
+        measure(wanted("losses", kept=tmp_path / "other.jsonl"), said.append)
     outage = measure(wanted("both", outage_s=(0.0, 1e9)), said.append)
     assert outage["summary"]["verdicts"]["accept"] == 0 and outage["summary"]["verdicts"]["timeout"] > 0
 

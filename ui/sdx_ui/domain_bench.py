@@ -14,6 +14,9 @@ Say = Callable[[str], None]
 How = Literal["suite", "paired", "latency"]
 """suite: each case once. paired: with the agent and with the fallback alone. latency: how long a plan and a controller's tick take."""
 
+KEEPING = ("phantoms", "calibration")
+"""Measurements whose finished cases are kept."""
+
 
 @dataclass(frozen=True)
 class Wanted:
@@ -34,6 +37,10 @@ def measure(asked: Wanted, say: Say) -> dict[str, Any]:
     measures = measures_of(run.domain)
     if run.suite in measures and asked.how != "suite":
         raise ValueError(f"{run.suite} is a measurement of its own; --{asked.how} goes with a suite of scenarios")
+    if run.kept and run.suite in measures and run.suite not in KEEPING:
+        raise ValueError(
+            f"{run.suite} has no cases to keep; leave --keep out (they are kept by {', '.join(KEEPING)} and suites of scenarios)"
+        )
     found = _measurement(run, measures[run.suite], say) if run.suite in measures else _suite(run, asked.how, list(measures), say)
     made = provenance()
     head = {"domain": run.domain, "suite": run.suite, "seed": run.seed}
@@ -75,7 +82,7 @@ def _speed(asked: Measuring) -> dict[str, Any]:
 def _measurement(run: SuiteRun, function: Callable[[Measuring], dict[str, Any]], say: Say) -> dict[str, Any]:
     model = run.model if run.with_model and run.model else "none"
     with _completing(model) as complete:
-        asked = Measuring(seed=run.seed, count=run.count, model=model, complete=complete, folder=run.folder, say=say)
+        asked = Measuring(seed=run.seed, count=run.count, model=model, complete=complete, folder=run.folder, kept=run.kept, say=say)
         return function(asked)
 
 

@@ -9,6 +9,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from sdx_agents.bench import commit
+from sdx_agents.kept import Kept
 from sdx_agents.reading import trial
 from sdx_agents.reading.drafting import Drafter
 from sdx_domains.contract import Measuring
@@ -25,24 +26,22 @@ FULL_SLICES = 300
 
 
 def phantoms(asked: Measuring) -> dict[str, Any]:
-    """Held-out phantoms from seed on, judged by what a labeller reads in the report; `--dir` keeps finished cases and, at the same commit, goes on from them."""
+    """Held-out phantoms from seed on, judged by what a labeller reads in the report; goes on from the cases of `--keep`."""
     with _drafter(asked) as drafter:
         found = trial.phantoms(drafter, asked.count or trial.COUNT, asked.seed, asked.say, _kept(asked, "phantoms"))
     return {"model": asked.model, **found}
 
 
 def calibration(asked: Measuring) -> dict[str, Any]:
-    """Rows for assure/thresholds.yaml, from tuning phantoms; `--dir` as for phantoms()."""
+    """Rows for assure/thresholds.yaml, from tuning phantoms; `--keep` as for phantoms()."""
     with _drafter(asked) as drafter:
         found = trial.calibration(drafter, asked.count or trial.COUNT, asked.seed, asked.say, _kept(asked, "calibration"))
     return {"model": asked.model, **found}
 
 
-def _kept(asked: Measuring, suite: str) -> Path | None:
-    if asked.folder is None:
-        return None
-    asked.folder.mkdir(parents=True, exist_ok=True)
-    return asked.folder / f"{suite}-{asked.seed}-{Path(asked.model).name}-{commit()}.jsonl"
+def _kept(asked: Measuring, suite: str) -> Kept | None:
+    """Not told apart by seed: a case is named by its own."""
+    return Kept(asked.kept, {"suite": suite, "model": asked.model, "commit": commit()}) if asked.kept else None
 
 
 def speed(asked: Measuring) -> dict[str, Any]:

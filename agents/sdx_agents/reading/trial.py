@@ -1,13 +1,12 @@
 """Drafts of phantoms that nobody trained on, judged by what a reader would read: the report's text. Start at phantoms()."""
 
-import os
 import time
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
 
+from sdx_agents.kept import Kept
 from sdx_agents.reading.drafting import Draft, Drafter
 from sdx_domains.contract import Closed
 from sdx_domains.medicine.assure.calibration import as_rows, calibrate, risk_at
@@ -37,7 +36,7 @@ GROUNDING = "grounding"
 """Name of the check that finds a sentence without finding, slice, region or measure behind it."""
 
 
-def phantoms(drafter: Drafter, count: int, seed: int, say: Callable[[str], None], kept: Path | None = None) -> dict[str, Any]:
+def phantoms(drafter: Drafter, count: int, seed: int, say: Callable[[str], None], kept: Kept | None = None) -> dict[str, Any]:
     """Scores of `count` held-out phantoms from `seed` on, and their sum; a case that stands in `kept` is not read again."""
     first = SEEDS["held-out"].start + seed
     done = _done(kept, CaseScore)
@@ -61,7 +60,7 @@ class Weighed(Closed):
     there: tuple[str, ...]
 
 
-def calibration(drafter: Drafter, count: int, seed: int, say: Callable[[str], None], kept: Path | None = None) -> dict[str, Any]:
+def calibration(drafter: Drafter, count: int, seed: int, say: Callable[[str], None], kept: Kept | None = None) -> dict[str, Any]:
     """Operating points and bands for assure/thresholds.yaml from `count` tuning phantoms, and what they would have cost there.
 
     A label without cases, or with nothing but cases, among these phantoms has no row. A case that stands in `kept` is not read again.
@@ -96,20 +95,13 @@ def _weighed(drafter: Drafter, phantom: Phantom) -> Weighed:
 C = TypeVar("C", CaseScore, Weighed)
 
 
-def _keep(kept: Path | None, case: CaseScore | Weighed) -> None:
+def _keep(kept: Kept | None, case: CaseScore | Weighed) -> None:
     if kept is not None:
-        with kept.open("a", encoding="utf-8") as file:
-            file.write(case.model_dump_json() + "\n")
+        kept.add(case.model_dump_json())
 
 
-def _done(kept: Path | None, kind: type[C]) -> dict[str, C]:
-    if kept is None or not kept.is_file():
-        return {}
-    whole = kept.read_bytes()
-    end = whole.rfind(b"\n") + 1
-    if end < len(whole):
-        os.truncate(kept, end)  # a kill cut the last line off: the next one may not be written behind it
-    return {each.case: each for each in (kind.model_validate_json(line) for line in whole[:end].splitlines())}
+def _done(kept: Kept | None, kind: type[C]) -> dict[str, C]:
+    return {each.case: each for each in (kind.model_validate_json(line) for line in (kept.lines if kept else ()))}
 
 
 def _scored(drafter: Drafter, phantom: Phantom) -> CaseScore:
