@@ -27,6 +27,12 @@ LEAST_METAL_ML = 0.02
 OFF_BONE_MM = 5.0
 OFF_SPINE_MM = 38.0
 """In front of the spine lies the descending aorta; further in front the heart."""
+RIGHT_OF_AORTA_MM, OFF_OSTEOPHYTES_MM = 15.0, 10.0
+"""So far right of the midline there is no descending aorta: what is dense beside the heart is in its groove, unless it is on the spine."""
+ABOVE_HEART_MM = 6.0
+"""The arteries' beginnings lie a little above the slice in which the heart is told from the vessels."""
+OVERSHOOT, NEAR_AIR_MM, AIR_HU = 0.2, 5.0, -500.0
+"""A sharp kernel overshoots at the wall of airways and vessels by up to a fifth of the step from air (0.17 in drawn patients): no calcium."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +73,7 @@ def _calcium(volume: Volume, anatomy: Anatomy, of: Heart | None) -> tuple[list[S
         for speck in specks(volume, anatomy, room, threshold)
         if speck.ml * 1000 >= LEAST_MM3
         and speck.ml <= LARGEST_ML
-        and max(PEAK_HU, threshold) <= speck.peak_hu < METAL_HU[1]
+        and max(PEAK_HU, threshold, _overshoot_hu(volume, speck, blood)) <= speck.peak_hu < METAL_HU[1]
         and _extent_mm(volume, speck) < LONGEST_MM
     ]
     coronary = [speck for speck in found if of is not None and _on_heart(speck, anatomy, of)]
@@ -128,9 +134,19 @@ def specks(volume: Volume, anatomy: Anatomy, room: NDArray[np.bool_], above_hu: 
 
 
 def _on_heart(speck: Speck, anatomy: Anatomy, of: Heart) -> bool:
-    _, y, z = speck.centre_lps_mm
-    low, high = anatomy.grid.z_mm[dome_level(anatomy, of)], anatomy.grid.z_mm[of.last]
-    return bool(low <= z <= high and y < anatomy.spine_y_mm - OFF_SPINE_MM)
+    x, y, z = speck.centre_lps_mm
+    low, high = anatomy.grid.z_mm[dome_level(anatomy, of)], anatomy.grid.z_mm[of.last] + ABOVE_HEART_MM
+    before_mm = anatomy.spine_y_mm - y
+    right = x < anatomy.midline_x_mm - RIGHT_OF_AORTA_MM and z <= high - ABOVE_HEART_MM
+    return bool(low <= z <= high and before_mm > (OFF_OSTEOPHYTES_MM if right else OFF_SPINE_MM))
+
+
+def _overshoot_hu(volume: Volume, speck: Speck, blood_hu: float) -> float:
+    """What an edge of blood against air may reach where there is air near by; else 0."""
+    reach = [max(1, round(NEAR_AIR_MM / step)) for step in volume.spacing_mm]
+    near = tuple(slice(max(0, low - far), high + far + 1) for low, high, far in zip(speck.low, speck.high, reach, strict=True))
+    lowest = float(volume.hu[near].min())
+    return blood_hu + OVERSHOOT * (blood_hu - lowest) if lowest < AIR_HU else 0.0
 
 
 def _extent_mm(volume: Volume, speck: Speck) -> float:
