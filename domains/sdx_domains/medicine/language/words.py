@@ -93,13 +93,13 @@ def size_mm(finding: Finding) -> dict[str, str]:
 
 
 def measures(finding: Finding, language: Language) -> list[str]:
-    """What else was measured, in words; keys that wording.yaml does not know for its label are not told."""
+    """What else was measured, in words; left out is what wording.yaml does not know for its label, and what is nothing as it would be written.
+
+    The encoder sees a finding where code measures none of it: "0.0 mm thick" would deny what the sentence states.
+    """
     known = {name: row for name, row in wording()["measures"].items() if finding.label in row["of"]}
-    return [
-        known[name][language].format(value=f"{value:.{known[name]['decimals']}f}")
-        for name, value in finding.measure.items()
-        if name in known
-    ]
+    told = [(known[name], f"{value:.{known[name]['decimals']}f}") for name, value in finding.measure.items() if name in known]
+    return [row[language].format(value=text) for row, text in told if float(text) != 0]
 
 
 def _adjectives(finding: Finding, language: Language) -> list[str]:

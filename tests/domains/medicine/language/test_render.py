@@ -99,6 +99,14 @@ def test_a_sentence_tells_place_size_measure_and_slice(found, study) -> None:
     assert "심흉비 0.58" in sentence_of(study(), Statement(finding=heart, present="yes"), "ko").text
 
 
+@pytest.mark.parametrize("language", ["en", "ko"])
+def test_a_measure_of_nothing_is_not_told(found, study, language) -> None:
+    for fluid_mm, told in ((0.0, False), (0.04, False), (6.2, True)):
+        fluid = found(key="pericardial_effusion", measure={"pericardial_fluid_mm": fluid_mm})
+        text = sentence_of(study([fluid]), Statement(finding=fluid, present="yes"), language).text
+        assert ("6.2 mm" in text) == told and "0.0" not in text
+
+
 def test_sides_are_the_finding_s(found, study) -> None:
     for side, lobe, english, korean in (("left", "LLL", "left lower lobe", "좌하엽"), ("right", "RML", "right middle lobe", "우중엽")):
         statement = Statement(finding=found(key="opacity", side=side, lobe=lobe, zone="mid"), present="yes")
