@@ -350,15 +350,15 @@ def test_looking_at_a_line(serve: Serve, capsys: pytest.CaptureFixture[str], tmp
 
 def test_function_codes_and_units(serve: Serve) -> None:
     served = serve()
-    with ModbusTcpClient("127.0.0.1", port=served.port, timeout=0.3, retries=0) as client:
+    with ModbusTcpClient("127.0.0.1", port=served.port, timeout=10.0, retries=0) as client:
         assert client.read_input_registers(1, count=6, device_id=1).registers == [0, 0, 2, 0, 10, 24]
         for register, word in ((503, 201), (504, 7)):
             assert client.write_register(register, word, device_id=1).registers == [word]
         assert client.read_holding_registers(203, count=2, device_id=1).registers == [7, 201]
         assert [client.write_register(203, 1, device_id=1).exception_code, client.read_coils(1, device_id=1).exception_code] == [2, 1]
         assert client.read_holding_registers(203, count=2, device_id=1).registers == [7, 201]
-        with pytest.raises(ModbusIOException):
-            client.read_holding_registers(1, count=6, device_id=9)
+    with ModbusTcpClient("127.0.0.1", port=served.port, timeout=0.3, retries=0) as client, pytest.raises(ModbusIOException):
+        client.read_holding_registers(1, count=6, device_id=9)
     assert served.node.acted == 1
 
 
