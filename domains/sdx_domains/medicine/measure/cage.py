@@ -44,7 +44,8 @@ def inside_ribs(lungs: NDArray[np.bool_], grid: Reduced, middle_x_mm: float) -> 
     here = np.nonzero(bone)
     beyond = radius[here[1:]] > lung_out[here[0], direction[here[1:]]] - 4.0
     blood = blood_hu(lungs, grid)
-    if blood + BONE_ABOVE_BLOOD_HU > BONE_ABOVE_HU:
+    contrast = blood + BONE_ABOVE_BLOOD_HU > BONE_ABOVE_HU
+    if contrast:
         outer = WITHIN_SHARE * np.percentile(lung_out, 90, axis=0)
         beyond &= (grid.hu[here] > blood + BONE_ABOVE_BLOOD_HU) | (radius[here[1:]] > outer[direction[here[1:]]])
     bone_in = np.full(lung_out.shape, np.inf, dtype=np.float32)
@@ -58,7 +59,7 @@ def inside_ribs(lungs: NDArray[np.bool_], grid: Reduced, middle_x_mm: float) -> 
     inside[: levels[0]] = False
     inside[levels[-1] + 1 :] = False
     tall = slice(levels[0], levels[-1] + 1)
-    if blood + BONE_ABOVE_BLOOD_HU > BONE_ABOVE_HU:
+    if contrast:
         behind = max(centre_y, float(y[rows[-1]]) - SPINE_BEFORE_LUNGS_END_MM)
         return inside, _spine_in_contrast(grid.hu[tall] > SPINE_IN_CONTRAST_HU, x, y, middle_x_mm, behind)
     return inside, _spine(bone[tall], x, y, middle_x_mm, centre_y)
@@ -115,8 +116,7 @@ def _spine_in_contrast(
     dense: NDArray[np.bool_], x: NDArray[np.float64], y: NDArray[np.float64], middle_x_mm: float, behind_y_mm: float
 ) -> float:
     """The same where blood is as dense as bone."""
-    here = dense[:, y > behind_y_mm][:, :, np.abs(x - middle_x_mm) < SPINE_IN_CONTRAST_HALF_MM].any(axis=2)
+    rows = y > behind_y_mm
+    here = dense[:, rows][:, :, np.abs(x - middle_x_mm) < SPINE_IN_CONTRAST_HALF_MM].any(axis=2)
     share = ndimage.binary_dilation(here, np.ones((1, 3), dtype=bool)).mean(axis=0)
-    if not share.any():
-        return float(y[-1])
-    return float(y[y > behind_y_mm][int(np.argmax(share >= SPINE_SHARE * share.max()))])
+    return float(y[rows][int(np.argmax(share >= SPINE_SHARE * share.max()))]) if share.any() else float(y[-1])

@@ -135,10 +135,10 @@ def specks(volume: Volume, anatomy: Anatomy, room: NDArray[np.bool_], above_hu: 
 
 def _on_heart(speck: Speck, anatomy: Anatomy, of: Heart) -> bool:
     x, y, z = speck.centre_lps_mm
-    low, high = anatomy.grid.z_mm[dome_level(anatomy, of)], anatomy.grid.z_mm[of.last] + ABOVE_HEART_MM
-    before_mm = anatomy.spine_y_mm - y
-    right = x < anatomy.midline_x_mm - RIGHT_OF_AORTA_MM and z <= high - ABOVE_HEART_MM
-    return bool(low <= z <= high and before_mm > (OFF_OSTEOPHYTES_MM if right else OFF_SPINE_MM))
+    low, high = anatomy.grid.z_mm[dome_level(anatomy, of)], anatomy.grid.z_mm[of.last]
+    right = x < anatomy.midline_x_mm - RIGHT_OF_AORTA_MM and z <= high
+    off_mm = OFF_OSTEOPHYTES_MM if right else OFF_SPINE_MM
+    return bool(low <= z <= high + ABOVE_HEART_MM and anatomy.spine_y_mm - y > off_mm)
 
 
 def _overshoot_hu(volume: Volume, speck: Speck, blood_hu: float) -> float:
